@@ -1,0 +1,59 @@
+/* The scoreboard of sallyport-scand: a file-backed shared map (run_dir/scand.stat) that the supervisor makes, generations and
+ * workers write, and the command line reads. Fields are atomics with one writer each, so a reader needs no lock and works
+ * even when every worker hangs. The layout carries a version; a reader refuses another one. */
+#ifndef SALLYPORT_BOARD_H
+#define SALLYPORT_BOARD_H
+
+#include "sallyport/status.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define SP_BOARD_MAX_WORKERS 512 /* slots: two generations of the configured maximum */
+#define SP_BOARD_TEXT_SIZE 256
+
+enum sp_scand_state {
+    SP_SCAND_LOADING,  /* no engine yet */
+    SP_SCAND_SERVING,  /* an engine answers */
+    SP_SCAND_DEGRADED, /* an engine answers, but the newest load was refused or workers keep dying */
+    SP_SCAND_STOPPED   /* shut down in good order */
+};
+
+struct sp_board_worker { /* one slot; written by the worker, cleared by its generation */
+    _Atomic int32_t pid;          /* 0: free slot */
+    atomic_uint generation;
+    _Atomic int64_t busy_since_us; /* monotonic; 0: idle */
+    _Atomic int64_t deadline_us;   /* monotonic; kill past this; 0: idle */
+};
+
+struct sp_board {
+    uint32_t magic, version;
+    _Atomic int32_t supervisor_pid;
+    atomic_uint state; /* enum sp_scand_state */
+    _Atomic int64_t started_wall_us;
+    /* of the generation that serves */
+    atomic_uint generation;
+    atomic_uint signatures;
+    _Atomic uint64_t engine_id;
+    _Atomic int64_t database_time;  /* newest database, seconds since 1970; 0: only the built-in signature */
+    _Atomic int64_t loaded_wall_us;
+    atomic_uint min_workers, max_workers;
+    /* since start */
+    _Atomic uint64_t scans, infected, errors;
+    _Atomic uint64_t crashed;   /* workers that died by themselves */
+    _Atomic uint64_t timed_out; /* workers stopped at their deadline */
+    _Atomic uint64_t refused;   /* engines that did not load or failed the self-test */
+    char last_error[SP_BOARD_TEXT_SIZE]; /* newest refusal; written by the supervisor only; terminated */
+    struct sp_board_worker workers[SP_BOARD_MAX_WORKERS];
+};
+
+/* Makes (or empties) path with mode 0644 and maps it shared. For the supervisor. */
+enum sp_status sp_board_create(const char *path, struct sp_error *err, struct sp_board **board_out) SP_MUST_CHECK;
+/* Maps an existing board read-only: SP_ERR_NOT_FOUND if there is none, SP_ERR_CONF for another layout. */
+enum sp_status sp_board_open_reader(const char *path, struct sp_error *err, const struct sp_board **board_out) SP_MUST_CHECK;
+void sp_board_close(const struct sp_board **board); /* unmaps; sets NULL */
+
+void sp_board_count_workers(const struct sp_board *board, unsigned *alive_out, unsigned *busy_out);
+const char *sp_scand_state_name(enum sp_scand_state state); /* "loading", ... */
+
+#endif

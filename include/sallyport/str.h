@@ -1,0 +1,25 @@
+/* Borrowed bytes: a pointer and a length, not terminated, never owned. */
+#ifndef SALLYPORT_STR_H
+#define SALLYPORT_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sp_str {
+    const char *p; /* borrowed; may be NULL only when n is 0 */
+    size_t n;      /* bytes */
+};
+
+#define SP_STR(literal) ((struct sp_str){ (literal), sizeof(literal) - 1 })
+
+struct sp_str sp_str_from(const char *cstr); /* NULL gives the empty string */
+bool sp_str_equal(struct sp_str a, struct sp_str b);
+bool sp_str_equal_nocase(struct sp_str a, struct sp_str b); /* ASCII only, whatever the locale */
+bool sp_str_starts_nocase(struct sp_str s, struct sp_str prefix);
+bool sp_str_contains_nocase(struct sp_str s, struct sp_str needle);
+struct sp_str sp_str_trim(struct sp_str s); /* without blanks and tabs at both ends */
+
+/* Copies at most size - 1 bytes and terminates. NUL bytes inside become '?'. Returns out. */
+char *sp_str_copy(struct sp_str s, char *out, size_t size);
+
+#endif

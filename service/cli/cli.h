@@ -1,0 +1,52 @@
+/* What the subcommands of `sallyport` share: their table row, the options, output. One process, one thread, so out of memory
+ * ends it. */
+#ifndef SALLYPORT_CLI_H
+#define SALLYPORT_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct json_object;
+
+enum sp_cli_exit { SP_CLI_OK = 0, SP_CLI_FOUND = 1 /* blocked, degraded */, SP_CLI_ERROR = 2 };
+
+struct sp_cli_options {
+    const char *config; /* never NULL */
+    bool json;
+    bool defaults; /* check only */
+    char **args;   /* what follows the command */
+    int n_args;
+};
+
+struct sp_cli_command {
+    const char *name;
+    const char *args;    /* for the usage line: "FILE..." */
+    const char *summary; /* one line */
+    const char *help;    /* what it does, exit status, examples */
+    bool has_defaults;   /* takes --defaults */
+    bool has_args;
+    enum sp_cli_exit (*run)(const struct sp_cli_options *options);
+};
+
+extern const struct sp_cli_command sp_cli_check, sp_cli_scan, sp_cli_status;
+
+/* --- output.c: everything from outside is escaped here ------------------------------------------------------------- */
+
+/* One line, escaped as a whole after formatting, and a newline. */
+void sp_cli_line(FILE *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* "sallyport: error: ..." to stderr. Returns SP_CLI_ERROR. */
+enum sp_cli_exit sp_cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+struct json_object *sp_cli_json_object(void);
+struct json_object *sp_cli_json_array(void);
+void sp_cli_json_add(struct json_object *object, const char *key, struct json_object *value); /* takes value */
+void sp_cli_json_add_text(struct json_object *object, const char *key, const char *text);     /* copied, made UTF-8 */
+void sp_cli_json_add_number(struct json_object *object, const char *key, int64_t number);
+void sp_cli_json_add_bool(struct json_object *object, const char *key, bool is);
+void sp_cli_json_append(struct json_object *array, struct json_object *value); /* takes value */
+void sp_cli_json_append_text(struct json_object *array, const char *text);
+void sp_cli_json_print(struct json_object *object); /* one line; frees */
+
+#endif

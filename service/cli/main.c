@@ -1,0 +1,173 @@
+/* The `sallyport` command: a table of subcommands, one parser for their options, help from the table. The work is done by the
+ * same core that runs inside the proxy. */
+#include "config.h"
+
+#include "cli.h"
+
+#include "sallyport/conf.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct sp_cli_command *const commands[] = { &sp_cli_check, &sp_cli_scan, &sp_cli_status };
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+enum { OPTION_DEFAULTS = 256, OPTION_JSON, OPTION_VERSION };
+
+static const struct option long_options[] = {
+    { "config", required_argument, NULL, 'c' },
+    { "defaults", no_argument, NULL, OPTION_DEFAULTS },
+    { "help", no_argument, NULL, 'h' },
+    { "json", no_argument, NULL, OPTION_JSON },
+    { "version", no_argument, NULL, OPTION_VERSION },
+    { NULL, 0, NULL, 0 },
+};
+
+struct request {
+    struct sp_cli_options options;
+    bool wants_help, wants_version;
+};
+
+static void print_overview(FILE *out)
+{
+    fputs("sallyport - what the gate in your web proxy would do, and how it is\n\n"
+          "usage: sallyport COMMAND [OPTION]...\n\ncommands:\n",
+        out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out,
+        "\noptions of every command:\n"
+        "  -c, --config FILE  configuration file [%s]\n"
+        "      --json         output for programs\n"
+        "  -h, --help         help on the command\n"
+        "      --version      version of sallyport\n\n"
+        "exit status: 0 all is well, 1 something was found or is degraded, 2 error\n\n"
+        "examples:\n"
+        "  sallyport check             is the configuration right?\n"
+        "  sallyport scan report.pdf   would the proxy let this file pass?\n"
+        "  sallyport status            is the scanner serving?\n"
+        "  sallyport help scan         more on one command\n",
+        sp_conf_default_path());
+}
+
+static void print_help(const struct sp_cli_command *command)
+{
+    printf("sallyport %s - %s\n\n", command->name, command->summary);
+    printf("usage: sallyport %s [-c FILE] [--json]%s%s%s\n\n", command->name, command->has_defaults ? " [--defaults]" : "",
+        command->args[0] ? " " : "", command->args);
+    fputs(command->help, stdout);
+}
+
+static const struct sp_cli_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static enum sp_cli_exit usage_fault(const char *what, const char *which)
+{
+    sp_cli_fail("%s%s", what, which);
+    fputs("Try: sallyport --help\n", stderr);
+    return SP_CLI_ERROR;
+}
+
+/* Options may stand before and after the command. False: told on stderr. */
+static bool parse_options(int argc, char **argv, struct request *request)
+{
+    int c;
+    while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            request->options.config = optarg;
+            break;
+        case 'h':
+            request->wants_help = true;
+            break;
+        case OPTION_DEFAULTS:
+            request->options.defaults = true;
+            break;
+        case OPTION_JSON:
+            request->options.json = true;
+            break;
+        case OPTION_VERSION:
+            request->wants_version = true;
+            break;
+        default:
+            fputs("Try: sallyport --help\n", stderr);
+            return false;
+        }
+    }
+    request->options.args = argv + optind;
+    request->options.n_args = argc - optind;
+    return true;
+}
+
+static enum sp_cli_exit run_help(const struct sp_cli_options *options)
+{
+    if (options->n_args == 0) {
+        print_overview(stdout);
+        return SP_CLI_OK;
+    }
+    const struct sp_cli_command *command = find_command(options->args[0]);
+    if (!command)
+        return usage_fault("there is no command ", options->args[0]);
+    print_help(command);
+    return SP_CLI_OK;
+}
+
+static enum sp_cli_exit run_command(struct request *request)
+{
+    struct sp_cli_options *options = &request->options;
+    const char *name = options->args[0];
+    const struct sp_cli_command *command = find_command(name);
+    if (!command)
+        return usage_fault("there is no command ", name);
+    if (request->wants_help) {
+        print_help(command);
+        return SP_CLI_OK;
+    }
+    options->args++;
+    options->n_args--;
+    if (options->defaults && !command->has_defaults)
+        return usage_fault("--defaults does not belong to ", name);
+    if (options->n_args > 0 && !command->has_args)
+        return usage_fault("one argument too many: ", options->args[0]);
+    if (options->n_args == 0 && command->has_args) {
+        sp_cli_fail("%s needs an argument: %s", name, command->args);
+        fprintf(stderr, "Try: sallyport help %s\n", name);
+        return SP_CLI_ERROR;
+    }
+    return command->run(options);
+}
+
+static enum sp_cli_exit run(struct request *request)
+{
+    struct sp_cli_options *options = &request->options;
+    if (request->wants_version) {
+        puts("sallyport " PACKAGE_VERSION);
+        return SP_CLI_OK;
+    }
+    if (options->n_args > 0 && strcmp(options->args[0], "help") == 0) {
+        options->args++;
+        options->n_args--;
+        return run_help(options);
+    }
+    if (options->n_args > 0)
+        return run_command(request);
+    print_overview(request->wants_help ? stdout : stderr);
+    return request->wants_help ? SP_CLI_OK : SP_CLI_ERROR;
+}
+
+int main(int argc, char **argv)
+{
+    struct request request = { .options = { .config = sp_conf_default_path() } };
+    if (!parse_options(argc, argv, &request))
+        return SP_CLI_ERROR;
+    enum sp_cli_exit status = run(&request);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return (int) sp_cli_fail("standard output cannot be written");
+    return (int) status;
+}

@@ -1,0 +1,106 @@
+/* Output of the command line: file names, signatures and URLs are hostile, terminals obey control bytes, JSON wants UTF-8. */
+#include "config.h"
+
+#include "cli.h"
+
+#include "sallyport/text.h"
+
+#include <json-c/json_object.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LINE_BYTES 20480 /* the longest path, every byte escaped */
+#define JSON_TEXT_MAX 65536
+
+static void *need(void *p)
+{
+    if (p)
+        return p;
+    fputs("sallyport: error: out of memory\n", stderr);
+    exit(SP_CLI_ERROR);
+}
+
+static void print_line(FILE *out, const char *prefix, const char *fmt, va_list ap)
+{
+    char text[LINE_BYTES], shown[LINE_BYTES];
+    if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
+        text[0] = '\0';
+    fprintf(out, "%s%s\n", prefix, sp_text_escape(sp_str_from(text), shown, sizeof(shown)));
+}
+
+void sp_cli_line(FILE *out, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print_line(out, "", fmt, ap);
+    va_end(ap);
+}
+
+enum sp_cli_exit sp_cli_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print_line(stderr, "sallyport: error: ", fmt, ap);
+    va_end(ap);
+    return SP_CLI_ERROR;
+}
+
+struct json_object *sp_cli_json_object(void)
+{
+    return need(json_object_new_object());
+}
+
+struct json_object *sp_cli_json_array(void)
+{
+    return need(json_object_new_array());
+}
+
+static struct json_object *json_text(const char *text)
+{
+    struct sp_buf clean;
+    sp_buf_init(&clean, 4 * JSON_TEXT_MAX);
+    if (sp_text_clean(sp_str_from(text), JSON_TEXT_MAX, &clean) != SP_OK)
+        need(NULL);
+    struct json_object *value = need(json_object_new_string_len(clean.p ? clean.p : "", (int) clean.n));
+    sp_buf_fini(&clean);
+    return value;
+}
+
+void sp_cli_json_add(struct json_object *object, const char *key, struct json_object *value)
+{
+    if (json_object_object_add(object, key, value) < 0)
+        need(NULL);
+}
+
+void sp_cli_json_add_text(struct json_object *object, const char *key, const char *text)
+{
+    sp_cli_json_add(object, key, json_text(text));
+}
+
+void sp_cli_json_add_number(struct json_object *object, const char *key, int64_t number)
+{
+    sp_cli_json_add(object, key, need(json_object_new_int64(number)));
+}
+
+void sp_cli_json_add_bool(struct json_object *object, const char *key, bool is)
+{
+    sp_cli_json_add(object, key, need(json_object_new_boolean(is)));
+}
+
+void sp_cli_json_append(struct json_object *array, struct json_object *value)
+{
+    if (json_object_array_add(array, value) < 0)
+        need(NULL);
+}
+
+void sp_cli_json_append_text(struct json_object *array, const char *text)
+{
+    sp_cli_json_append(array, json_text(text));
+}
+
+void sp_cli_json_print(struct json_object *object)
+{
+    puts(need((void *) (uintptr_t) json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)));
+    json_object_put(object);
+}

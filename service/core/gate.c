@@ -1,0 +1,104 @@
+/* Builds and frees what transactions share. All or nothing: a file with one error changes nothing that serves. */
+#include "config.h"
+
+#include "sallyport/gate.h"
+
+#include "sallyport/assert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define STAT_NAME "icap.stat"
+
+static enum sp_status open_serving_parts(struct sp_gate *gate, struct sp_error *err)
+{
+    const struct sp_conf *conf = gate->conf;
+    struct stat st;
+    if (stat(conf->run_dir, &st) < 0 || !S_ISDIR(st.st_mode))
+        return sp_error_set(err, SP_ERR_IO, "run_dir %s is not a directory: start sallyport-scand first, it makes it", conf->run_dir);
+    enum sp_status status = sp_declog_open(conf->log_file, err, &gate->declog);
+    if (status != SP_OK)
+        return status;
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s", conf->run_dir, STAT_NAME);
+    return sp_metrics_open(path, err, &gate->metrics);
+}
+
+static enum sp_status open_parts(struct sp_gate *gate, const char *conf_path, unsigned flags, struct sp_error *err)
+{
+    enum sp_status status = sp_conf_load(conf_path, err, NULL, &gate->conf);
+    if (status == SP_OK)
+        status = sp_policy_new(gate->conf, err, &gate->policy);
+    if (status == SP_OK)
+        status = sp_page_new(gate->conf->page_template, gate->conf->page_contact, err, &gate->page);
+    if (status == SP_OK)
+        status = sp_scan_socket_path(gate->conf->run_dir, gate->scanner.socket_path, err);
+    if (status == SP_OK)
+        status = flags & SP_GATE_SERVE ? open_serving_parts(gate, err) : sp_metrics_open(NULL, err, &gate->metrics);
+    if (status != SP_OK)
+        return status;
+    gate->scanner.queue_ms = (unsigned) gate->conf->scan_queue_ms;
+    gate->scanner.scan_ms = (unsigned) gate->conf->scan_ms;
+    return SP_OK;
+}
+
+static void free_gate(struct sp_gate *gate)
+{
+    sp_metrics_close(&gate->metrics);
+    sp_declog_close(&gate->declog);
+    sp_page_free(&gate->page);
+    sp_policy_free(&gate->policy);
+    sp_conf_free(&gate->conf);
+    free(gate);
+}
+
+enum sp_status sp_gate_open(const char *conf_path, unsigned flags, struct sp_error *err, struct sp_gate **gate_out)
+{
+    *gate_out = NULL;
+    struct sp_gate *gate = calloc(1, sizeof(*gate));
+    if (!gate)
+        return sp_error_set(err, SP_ERR_NOMEM, "out of memory");
+    enum sp_status status = open_parts(gate, conf_path, flags, err);
+    if (status != SP_OK) {
+        sp_error_set(err, status, "%s: %s", conf_path, sp_status_name(status)); /* only if nobody said more */
+        free_gate(gate);
+        return status;
+    }
+    atomic_init(&gate->refs, 1);
+    *gate_out = gate;
+    return SP_OK;
+}
+
+struct sp_gate *sp_gate_acquire(struct sp_gate *gate)
+{
+    unsigned before = atomic_fetch_add_explicit(&gate->refs, 1, memory_order_relaxed);
+    SP_ASSERT(before > 0);
+    return gate;
+}
+
+void sp_gate_release(struct sp_gate **gate)
+{
+    if (!*gate)
+        return;
+    unsigned before = atomic_fetch_sub_explicit(&(*gate)->refs, 1, memory_order_acq_rel);
+    SP_ASSERT(before > 0);
+    if (before == 1)
+        free_gate(*gate);
+    *gate = NULL;
+}
+
+/* FNV-1a, so that a change of any outcome's action changes the tag. */
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    return (h ^ v) * 0x100000001b3u;
+}
+
+void sp_gate_istag(const struct sp_gate *gate, char out[SP_GATE_ISTAG_SIZE])
+{
+    uint64_t h = mix(0xcbf29ce484222325u, sp_policy_digest(gate->policy));
+    for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++)
+        h = mix(h, gate->conf->outcomes[i]);
+    h = mix(h, (uint64_t) gate->conf->max_object_size);
+    snprintf(out, SP_GATE_ISTAG_SIZE, "%016llx-%08x", (unsigned long long) sp_metrics_engine(gate->metrics), (unsigned) (h ^ (h >> 32)));
+}

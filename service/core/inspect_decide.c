@@ -1,0 +1,160 @@
+/* The end of a transaction: every way through inspect.c comes here exactly once, so that no outcome lacks its action, its
+ * counter, its log line or its page. */
+#include "config.h"
+
+#include "inspect_priv.h"
+
+#include "sallyport/assert.h"
+#include "sallyport/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PAGE_MAX_BYTES (2u * 1024u * 1024u)
+#define URL_MAX_BYTES (16u * 1024u)
+
+static struct sp_str url_of(const struct sp_message *request, struct sp_buf *scratch)
+{
+    if (!request)
+        return (struct sp_str){ "", 0 };
+    bool is_origin_form = request->target.n > 0 && request->target.p[0] == '/';
+    if (!is_origin_form || request->authority.n == 0)
+        return request->target;
+    if (sp_buf_add_str(scratch, request->authority) != SP_OK || sp_buf_add_str(scratch, request->target) != SP_OK)
+        return request->target;
+    return (struct sp_str){ scratch->p, scratch->n };
+}
+
+static void render_page(struct sp_txn *txn, struct sp_str url)
+{
+    char time_text[SP_CLOCK_TEXT_SIZE];
+    sp_clock_format(txn->wall_us, time_text);
+    const struct sp_rule *rule = txn->rule;
+    const struct sp_message *request = txn->start.request;
+    struct sp_page_values values = {
+        .outcome = sp_outcome_name(txn->result.outcome),
+        .reason = txn->reason,
+        .rule = rule ? rule->id : "",
+        .rule_name = rule ? rule->name : "",
+        .category = rule ? rule->category : "",
+        .signature = txn->result.signature,
+        .id = txn->id,
+        .time = time_text,
+        .url = url,
+        .host = request ? request->host : (struct sp_str){ "", 0 },
+    };
+    enum sp_page_format format = sp_page_choose(request);
+    txn->result.content_type = sp_page_content_type(format);
+    sp_buf_init(&txn->page, PAGE_MAX_BYTES);
+    if (sp_page_render(txn->gate->page, format, &values, &txn->page) != SP_OK)
+        sp_buf_clear(&txn->page); /* refused all the same, with an empty body */
+    txn->result.page_bytes = txn->page.n;
+}
+
+static bool is_notable(const struct sp_txn *txn)
+{
+    enum sp_outcome outcome = txn->result.outcome;
+    return (outcome != SP_OUTCOME_CLEAN && outcome != SP_OUTCOME_NONE) || txn->result.action != SP_ACTION_ALLOW;
+}
+
+static void write_log(struct sp_txn *txn, struct sp_str url)
+{
+    const struct sp_gate *gate = txn->gate;
+    if (!gate->declog || (gate->conf->log_decisions != SP_LOG_ALL && !is_notable(txn)))
+        return;
+    const struct sp_message *request = txn->start.request;
+    const struct sp_message *response = txn->start.response;
+    const struct sp_field *encoding = NULL;
+    const struct sp_message *carrier = response ? response : request;
+    if (carrier)
+        encoding = sp_message_field(carrier, SP_STR("Content-Encoding"));
+    struct sp_decision d = {
+        .wall_us = txn->wall_us,
+        .id = txn->id,
+        .client = txn->start.client,
+        .user = txn->start.user,
+        .direction = txn->start.direction == SP_REQMOD ? SP_STR("REQMOD") : SP_STR("RESPMOD"),
+        .method = request ? request->method : (struct sp_str){ "", 0 },
+        .url = url,
+        .status = response ? response->status_code : 0,
+        .outcome = txn->result.outcome,
+        .action = txn->result.action,
+        .reason = txn->reason,
+        .rule = txn->rule ? txn->rule->id : "",
+        .category = txn->rule ? txn->rule->category : "",
+        .signature = txn->result.signature,
+        .encoding = encoding ? encoding->value : (struct sp_str){ "", 0 },
+        .bytes = txn->body_bytes,
+        .generation = txn->result.scan.generation,
+        .total_us = sp_clock_mono_us() - txn->mono_us,
+        .scan_us = txn->result.scan.scan_us,
+    };
+    if (!sp_declog_write(gate->declog, &d))
+        sp_metrics_add(gate->metrics, SP_METRIC_LOG_LOST, 1);
+}
+
+static void count(const struct sp_txn *txn)
+{
+    static const enum sp_metric by_action[SP_ACTION_COUNT] = {
+        [SP_ACTION_ALLOW] = SP_METRIC_ALLOWED,
+        [SP_ACTION_REPORT] = SP_METRIC_REPORTED,
+        [SP_ACTION_BLOCK] = SP_METRIC_BLOCKED,
+    };
+    struct sp_metrics *metrics = txn->gate->metrics;
+    sp_metrics_add_outcome(metrics, txn->result.outcome);
+    sp_metrics_add(metrics, by_action[txn->result.action], 1);
+    if (txn->body_bytes > 0)
+        sp_metrics_add(metrics, SP_METRIC_BODY_BYTES, txn->body_bytes);
+}
+
+static enum sp_step finish(struct sp_txn *txn, enum sp_outcome outcome, enum sp_action action, const char *reason, enum sp_step step)
+{
+    SP_ASSERT(txn->phase != SP_TXN_DECIDED);
+    txn->phase = SP_TXN_DECIDED;
+    txn->step = step;
+    snprintf(txn->reason, sizeof(txn->reason), "%s", reason);
+    txn->result.id = txn->id;
+    txn->result.outcome = outcome;
+    txn->result.action = action;
+    txn->result.reason = txn->reason;
+    txn->result.rule = txn->rule;
+    txn->result.signature = outcome == SP_OUTCOME_INFECTED ? txn->result.scan.signature : "";
+    txn->result.content_type = "";
+    txn->result.body_bytes = txn->body_bytes;
+    count(txn);
+    struct sp_buf scratch;
+    sp_buf_init(&scratch, URL_MAX_BYTES);
+    if (step == SP_STEP_BLOCK || is_notable(txn) || txn->gate->conf->log_decisions == SP_LOG_ALL) {
+        struct sp_str url = url_of(txn->start.request, &scratch);
+        if (step == SP_STEP_BLOCK)
+            render_page(txn, url);
+        write_log(txn, url);
+    }
+    sp_buf_fini(&scratch);
+    return step;
+}
+
+static enum sp_step pass_step(const struct sp_txn *txn)
+{
+    if (txn->phase == SP_TXN_BODY)
+        return SP_STEP_RELEASE;
+    return txn->edits.strip_own || txn->edits.add_field ? SP_STEP_EDIT : SP_STEP_PASS;
+}
+
+enum sp_step sp_txn_decide_as(struct sp_txn *txn, enum sp_outcome outcome, enum sp_action action, const char *reason)
+{
+    return finish(txn, outcome, action, reason, action == SP_ACTION_BLOCK ? SP_STEP_BLOCK : pass_step(txn));
+}
+
+enum sp_step sp_txn_decide(struct sp_txn *txn, enum sp_outcome outcome, const char *reason)
+{
+    return sp_txn_decide_as(txn, outcome, txn->gate->conf->outcomes[outcome], reason);
+}
+
+enum sp_step sp_txn_decide_mark(struct sp_txn *txn, const char *reason)
+{
+    SP_ASSERT(txn->rule);
+    snprintf(txn->edit_field, sizeof(txn->edit_field), "X-Sallyport-Block: %s", txn->rule->id);
+    txn->edits.add_field = txn->edit_field;
+    return finish(txn, SP_OUTCOME_RULE, SP_ACTION_BLOCK, reason, SP_STEP_EDIT);
+}

@@ -1,0 +1,73 @@
+/* Borrowed bytes. ASCII rules only: HTTP names do not follow a locale. */
+#include "config.h"
+
+#include "sallyport/str.h"
+
+#include <string.h>
+
+static unsigned char lower(char c)
+{
+    unsigned char u = (unsigned char) c;
+    return u >= 'A' && u <= 'Z' ? (unsigned char) (u | 0x20) : u;
+}
+
+static bool equal_nocase(const char *a, const char *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (lower(a[i]) != lower(b[i]))
+            return false;
+    return true;
+}
+
+struct sp_str sp_str_from(const char *cstr)
+{
+    return cstr ? (struct sp_str){ cstr, strlen(cstr) } : (struct sp_str){ "", 0 };
+}
+
+bool sp_str_equal(struct sp_str a, struct sp_str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool sp_str_equal_nocase(struct sp_str a, struct sp_str b)
+{
+    return a.n == b.n && equal_nocase(a.p, b.p, a.n);
+}
+
+bool sp_str_starts_nocase(struct sp_str s, struct sp_str prefix)
+{
+    return s.n >= prefix.n && equal_nocase(s.p, prefix.p, prefix.n);
+}
+
+bool sp_str_contains_nocase(struct sp_str s, struct sp_str needle)
+{
+    for (size_t i = 0; i + needle.n <= s.n; i++)
+        if (equal_nocase(s.p + i, needle.p, needle.n))
+            return true;
+    return false;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct sp_str sp_str_trim(struct sp_str s)
+{
+    while (s.n > 0 && is_blank(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && is_blank(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+char *sp_str_copy(struct sp_str s, char *out, size_t size)
+{
+    size_t n = s.n < size - 1 ? s.n : size - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = s.p[i] ? s.p[i] : '?';
+    out[n] = '\0';
+    return out;
+}

@@ -1,0 +1,176 @@
+/* c-icap's heads become message views without a copy: c-icap has the lines split and terminated already. Decisions become
+ * heads. The order matters: once c-icap has made the reply's head, the views are gone. */
+#include "config.h"
+
+#include "bridge.h"
+
+#include <c_icap/header.h>
+#include <c_icap/simple_api.h>
+
+#include "sallyport/assert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC 0x62726731u
+#define OWN_PREFIX "X-Sallyport-"
+#define HEADER_SIZE 512
+
+struct bridge *bridge_new(struct sp_gate *gate, ci_request_t *req)
+{
+    struct bridge *b = calloc(1, sizeof(*b));
+    if (!b)
+        return NULL;
+    if (sp_txn_new(gate, &b->txn) != SP_OK) {
+        free(b);
+        return NULL;
+    }
+    b->magic = MAGIC;
+    b->req = req;
+    return b;
+}
+
+void bridge_free(struct bridge *b)
+{
+    if (!b)
+        return;
+    sp_txn_free(&b->txn); /* before the views: it may write its log line now */
+    sp_message_fini(&b->request);
+    sp_message_fini(&b->response);
+    b->magic = 0;
+    free(b);
+}
+
+struct bridge *bridge_of(void *p)
+{
+    struct bridge *b = p;
+    SP_ASSERT(!b || b->magic == MAGIC);
+    return b;
+}
+
+/* --- in -------------------------------------------------------------------------------------------------------------- */
+
+/* False if there is a head and no view could be built of it. */
+static bool view_head(struct sp_message *msg, enum sp_message_kind kind, const ci_headers_list_t *head)
+{
+    return !head || head->used == 0 || sp_message_init_lines(msg, kind, head->headers, (size_t) head->used) == SP_OK;
+}
+
+static struct sp_str icap_field(ci_request_t *req, const char *name)
+{
+    size_t n = 0;
+    const char *value = ci_headers_value2(req->request_header, name, &n);
+    return value ? sp_str_trim((struct sp_str){ value, n }) : (struct sp_str){ "", 0 };
+}
+
+enum sp_step bridge_head(struct bridge *b)
+{
+    ci_request_t *req = b->req;
+    struct sp_txn_start start = {
+        .direction = ci_req_type(req) == ICAP_RESPMOD ? SP_RESPMOD : SP_REQMOD,
+        .client = icap_field(req, "X-Client-IP"),
+        .user = icap_field(req, "X-Client-Username"),
+        .has_body = ci_req_hasbody(req),
+    };
+    if (start.user.n == 0)
+        start.user = icap_field(req, "X-Authenticated-User");
+    bool is_viewed = view_head(&b->request, SP_MESSAGE_REQUEST, ci_http_request_headers(req));
+    if (start.direction == SP_RESPMOD)
+        is_viewed = view_head(&b->response, SP_MESSAGE_RESPONSE, ci_http_response_headers(req)) && is_viewed;
+    start.is_head_broken = !is_viewed;
+    start.request = b->request.start_line.n > 0 ? &b->request : NULL;
+    start.response = b->response.start_line.n > 0 ? &b->response : NULL;
+    return sp_txn_head(b->txn, &start);
+}
+
+/* --- out ------------------------------------------------------------------------------------------------------------- */
+
+static bool add_icap_field(ci_request_t *req, const char *name, const char *value)
+{
+    char line[HEADER_SIZE];
+    int n = snprintf(line, sizeof(line), "%s: %s", name, value);
+    size_t first_value_byte = strlen(name) + 2;
+    for (size_t i = first_value_byte; n > 0 && i < sizeof(line) && line[i] != '\0'; i++)
+        if ((unsigned char) line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?'; /* a name from a signature file must not end a header line */
+    return ci_icap_add_xheader(req, line) != NULL;
+}
+
+/* The headers that other ICAP clients and servers use for a detection; draft-stecher-icap-subid and common practice. */
+static bool add_infection_fields(ci_request_t *req, const struct sp_txn_result *result)
+{
+    char threat[SP_SCAN_NAME_SIZE];
+    snprintf(threat, sizeof(threat), "%s", result->signature);
+    for (char *c = threat; *c; c++)
+        if ((unsigned char) *c <= ' ' || *c == ';' || *c == 0x7f)
+            *c = '_';
+    char line[HEADER_SIZE];
+    snprintf(line, sizeof(line), "Type=0; Resolution=2; Threat=%s;", threat);
+    if (!add_icap_field(req, "X-Infection-Found", line) || !add_icap_field(req, "X-Virus-ID", threat))
+        return false;
+    snprintf(line, sizeof(line), "X-Violations-Found: 1\r\n\t-\r\n\t%s\r\n\t0\r\n\t0", threat);
+    return ci_icap_add_xheader(req, line) != NULL;
+}
+
+static bool add_verdict_fields(ci_request_t *req, const struct sp_txn_result *result)
+{
+    char reason[HEADER_SIZE];
+    if (result->rule)
+        snprintf(reason, sizeof(reason), "%s; rule=%s; category=%s", sp_outcome_name(result->outcome), result->rule->id,
+            result->rule->category);
+    else
+        snprintf(reason, sizeof(reason), "%s", sp_outcome_name(result->outcome));
+    if (!add_icap_field(req, "X-Sallyport-Id", result->id) || !add_icap_field(req, "X-Block-Reason", reason))
+        return false;
+    return result->outcome != SP_OUTCOME_INFECTED || add_infection_fields(req, result);
+}
+
+static bool make_page_head(ci_request_t *req, const struct sp_txn_result *result)
+{
+    char type[128], length[64], id[64];
+    snprintf(type, sizeof(type), "Content-Type: %s", result->content_type);
+    snprintf(length, sizeof(length), "Content-Length: %zu", result->page_bytes);
+    snprintf(id, sizeof(id), "X-Sallyport-Id: %s", result->id);
+    const char *const lines[] = { "HTTP/1.1 403 Forbidden", type, length, "Cache-Control: no-store", id };
+    ci_http_response_create(req, 1, 1);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        if (!ci_http_response_add_header(req, lines[i]))
+            return false;
+    return true;
+}
+
+/* c-icap removes by exact name up to the colon; a client may have put blanks there, so the name is taken from the line. */
+static void strip_own_fields(ci_headers_list_t *head)
+{
+    for (int i = 1; head && i < head->used;) {
+        const char *line = head->headers[i];
+        const char *colon = strchr(line, ':');
+        struct sp_str name = { line, colon ? (size_t) (colon - line) : strlen(line) };
+        char exact[HEADER_SIZE];
+        if (!colon || !sp_str_starts_nocase(sp_str_trim(name), SP_STR(OWN_PREFIX)) || name.n >= sizeof(exact)
+            || !ci_headers_remove(head, sp_str_copy(name, exact, sizeof(exact))))
+            i++;
+    }
+}
+
+static bool apply_edits(ci_request_t *req, const struct sp_txn_edits *edits)
+{
+    if (edits->strip_own)
+        strip_own_fields(ci_http_request_headers(req));
+    return !edits->add_field || ci_http_request_add_header(req, edits->add_field) != NULL;
+}
+
+bool bridge_reply(struct bridge *b, enum sp_step step)
+{
+    if (b->is_replied)
+        return true;
+    b->is_replied = true;
+    const struct sp_txn_result *result = sp_txn_result(b->txn);
+    bool is_done = true;
+    if (result->action == SP_ACTION_BLOCK)
+        is_done = add_verdict_fields(b->req, result);
+    if (step == SP_STEP_BLOCK)
+        return is_done && make_page_head(b->req, result);
+    return is_done && apply_edits(b->req, sp_txn_edits(b->txn));
+}

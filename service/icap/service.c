@@ -1,0 +1,268 @@
+/* The c-icap service: what the server calls, in the order in which it calls. The core decides; this file only knows which
+ * return value of c-icap 0.5 carries out which step:
+ *
+ *   204  when the object passes as it came and RFC 3507 4.5, 4.6 allow it: in the preview, or with Allow: 204
+ *   200  otherwise: the same head and body again, an edited head, or the page
+ *
+ * Nothing is sent back before the decision (data stays locked); from then on service_io delivers. */
+#include "config.h"
+
+#include "bridge.h"
+
+#include <c_icap/cfg_param.h>
+#include <c_icap/debug.h>
+#include <c_icap/simple_api.h>
+
+#include "sallyport/assert.h"
+#include "sallyport/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREVIEW_BYTES 0 /* the head alone: an event stream must not wait until a preview has filled */
+#define PING_MS 500
+#define EXIT_BAD_SETUP 2
+
+/* Set in the environment once this server has served: on c-icap's `reconfigure` (modules are unloaded and loaded again,
+ * statics do not survive) a bad file must not end the running server. */
+#define SERVED_MARK "SALLYPORT_SERVED"
+
+/* All there is between two calls. Built before c-icap forks; each child then has its own copy. */
+static struct {
+    char *conf_path;                /* from sallyport.Config, or NULL */
+    struct sp_gate *gate;
+    ci_service_xdata_t *xdata;
+    _Atomic uint64_t tagged_engine; /* the engine that this process' ISTag names */
+} module;
+
+/* --- set-up ---------------------------------------------------------------------------------------------------------- */
+
+static void report(enum sp_log_level level, const char *text)
+{
+    struct sp_log log = sp_log_stderr("sallyport", SP_LOG_NOTICE);
+    sp_log(&log, level, "%s", text);
+    ci_debug_printf(1, "sallyport: %s: %s\n", sp_log_level_name(level), text);
+}
+
+/* c-icap goes on without a service that failed, and answers every proxy request with 500. At start it is better to stop
+ * with the reason, so that whoever started it sees it. */
+static void stop_if_starting(void)
+{
+    if (!getenv(SERVED_MARK))
+        exit(EXIT_BAD_SETUP);
+}
+
+/* Directive sallyport.Config: c-icap parses it as root and before it daemonises, which is the time to tell a mistake. */
+static int set_config(const char *directive, const char **argv, void *unused)
+{
+    (void) directive;
+    (void) unused;
+    struct sp_error err = { 0 };
+    struct sp_gate *gate = NULL;
+    if (!argv[0] || argv[0][0] == '\0' || argv[1]) {
+        report(SP_LOG_ERROR, "sallyport.Config takes one file name");
+        stop_if_starting();
+        return 0;
+    }
+    if (sp_gate_open(argv[0], 0, &err, &gate) != SP_OK) {
+        report(SP_LOG_ERROR, err.text);
+        stop_if_starting();
+        return 0;
+    }
+    sp_gate_release(&gate);
+    free(module.conf_path);
+    module.conf_path = strdup(argv[0]);
+    return module.conf_path != NULL;
+}
+
+static int init_service(ci_service_xdata_t *xdata, struct ci_server_conf *server)
+{
+    (void) server;
+    ci_service_set_preview(xdata, PREVIEW_BYTES);
+    ci_service_set_transfer_preview(xdata, "*");
+    ci_service_enable_204(xdata);
+    ci_service_set_xopts(xdata, CI_XCLIENTIP | CI_XAUTHENTICATEDUSER);
+    return CI_OK;
+}
+
+static void set_istag(void)
+{
+    char tag[SP_GATE_ISTAG_SIZE];
+    sp_gate_istag(module.gate, tag);
+    ci_service_set_istag(module.xdata, tag);
+    atomic_store(&module.tagged_engine, sp_metrics_engine(module.gate->metrics));
+}
+
+/* Learns the engine's id before the first transaction. A scanner that is not there yet is not an error: each scan will have
+ * the outcome `error' until it is. */
+static void ping_scanner(void)
+{
+    struct sp_scan_client client = module.gate->scanner;
+    client.queue_ms = PING_MS;
+    client.scan_ms = PING_MS;
+    struct sp_scan_result result;
+    sp_scan_client_ask(&client, NULL, "start", &result);
+    if (result.outcome == SP_OUTCOME_CLEAN) {
+        sp_metrics_set_engine(module.gate->metrics, result.reply.engine_id);
+        return;
+    }
+    char text[512];
+    snprintf(text, sizeof(text), "the scanner does not answer on %s (%s): bodies get the outcome `error' until it does",
+        client.socket_path, result.detail);
+    report(SP_LOG_WARN, text);
+}
+
+static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *server)
+{
+    const char *path = module.conf_path ? module.conf_path : sp_conf_default_path();
+    struct sp_error err = { 0 };
+    if (sp_gate_open(path, SP_GATE_SERVE, &err, &module.gate) != SP_OK) {
+        report(SP_LOG_ERROR, err.text);
+        stop_if_starting();
+        return CI_ERROR;
+    }
+    module.xdata = xdata;
+    ci_service_set_max_connections(xdata, server->MAX_SERVERS * server->THREADS_PER_CHILD);
+    ping_scanner();
+    set_istag();
+    setenv(SERVED_MARK, "1", 1);
+    return CI_OK;
+}
+
+static void close_service(void)
+{
+    sp_gate_release(&module.gate);
+    free(module.conf_path);
+    module.conf_path = NULL;
+}
+
+/* --- one transaction ------------------------------------------------------------------------------------------------- */
+
+static void *init_request_data(ci_request_t *req)
+{
+    if (!module.gate)
+        return NULL;
+    if (atomic_load_explicit(&module.tagged_engine, memory_order_relaxed) != sp_metrics_engine(module.gate->metrics))
+        set_istag(); /* before OPTIONS is answered too */
+    return ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(module.gate, req);
+}
+
+static void release_request_data(void *p)
+{
+    bridge_free(bridge_of(p));
+}
+
+/* The head is decided. What c-icap must do next: 204, or CONTINUE, which lets the rest of the body come (and pass through or
+ * be dropped) while the reply goes out. */
+static int answer_early(struct bridge *b, enum sp_step step)
+{
+    ci_request_t *req = b->req;
+    bool has_more = ci_req_hasbody(req) && !ci_req_hasalldata(req);
+    bool is_in_preview = ci_req_preview_size(req) >= 0;
+    bool may_204 = is_in_preview || ci_req_allow204(req);
+    const struct sp_txn_edits *edits = sp_txn_edits(b->txn);
+    bool is_unchanged = step == SP_STEP_PASS || (step == SP_STEP_RELEASE && !edits->strip_own && !edits->add_field);
+    if (is_unchanged && (may_204 || !ci_req_hasbody(req)))
+        return CI_MOD_ALLOW204; /* c-icap itself makes a 200 with the same head where 204 is not allowed */
+    if (!bridge_reply(b, step))
+        return CI_MOD_ERROR;
+    if (has_more)
+        ci_req_unlock_data(req);
+    return CI_MOD_CONTINUE;
+}
+
+static int check_preview(char *bytes, int n, ci_request_t *req)
+{
+    struct bridge *b = bridge_of(ci_service_data(req));
+    if (!b) {
+        ci_debug_printf(1, "sallyport: error: no memory for a transaction, it is refused\n");
+        return CI_MOD_ERROR;
+    }
+    ci_req_lock_data(req);
+    enum sp_step step = bridge_head(b);
+    size_t taken = 0;
+    if (step == SP_STEP_BODY && n > 0)
+        step = sp_txn_body(b->txn, bytes, (size_t) n, &taken);
+    if (step == SP_STEP_BODY && ci_req_hasalldata(req))
+        step = sp_txn_end(b->txn); /* the preview was all of it: a 204 is allowed only now */
+    if (step == SP_STEP_BODY)
+        return CI_MOD_CONTINUE;
+    /* Decided on the head while preview bytes are here: those that pass through must be kept for delivery. */
+    if (n > 0 && taken == 0 && step != SP_STEP_BLOCK) {
+        step = sp_txn_body(b->txn, bytes, (size_t) n, &taken);
+        if (taken < (size_t) n)
+            return CI_MOD_ERROR; /* a preview of megabytes, or no memory */
+    }
+    return answer_early(b, step);
+}
+
+static int end_of_data(ci_request_t *req)
+{
+    struct bridge *b = bridge_of(ci_service_data(req));
+    if (!b)
+        return CI_MOD_ERROR;
+    if (b->is_replied)
+        return CI_MOD_DONE;
+    enum sp_step step = sp_txn_end(b->txn);
+    if (step == SP_STEP_PASS && ci_req_allow204(req) && !ci_req_sent_data(req))
+        return CI_MOD_ALLOW204;
+    return bridge_reply(b, step) ? CI_MOD_DONE : CI_MOD_ERROR;
+}
+
+/* Takes body bytes from c-icap. False if the transaction must fail. */
+static bool take_body(struct bridge *b, const char *bytes, int *n)
+{
+    size_t taken = 0;
+    enum sp_step step = sp_txn_body(b->txn, bytes, (size_t) *n, &taken);
+    *n = (int) taken;
+    if (step == SP_STEP_BODY || b->is_replied)
+        return true;
+    ci_req_unlock_data(b->req); /* decided in mid-body: the reply starts now */
+    return bridge_reply(b, step);
+}
+
+static int service_io(char *out, int *out_n, char *in, int *in_n, int is_eof, ci_request_t *req)
+{
+    struct bridge *b = bridge_of(ci_service_data(req));
+    if (!b)
+        return CI_ERROR;
+    if (in && in_n && *in_n > 0 && !take_body(b, in, in_n))
+        return CI_ERROR;
+    if (!out || !out_n || *out_n <= 0)
+        return CI_OK;
+    if (!b->is_replied) {
+        *out_n = 0;
+        return CI_OK;
+    }
+    size_t got = 0;
+    if (sp_txn_read(b->txn, out, (size_t) *out_n, &got) != SP_OK) {
+        *out_n = CI_ERROR; /* cut: the client must see that the object is incomplete */
+        return CI_ERROR;
+    }
+    bool is_page = sp_txn_result(b->txn)->page_bytes > 0;
+    *out_n = got > 0 ? (int) got : is_eof || is_page ? CI_EOF : 0;
+    return CI_OK;
+}
+
+static struct ci_conf_entry conf_table[] = {
+    { "Config", NULL, set_config, NULL },
+    { NULL, NULL, NULL, NULL },
+};
+
+__attribute__((visibility("default"))) extern ci_service_module_t service;
+ci_service_module_t service = {
+    .mod_name = "sallyport",
+    .mod_short_descr = "Sallyport content gateway",
+    .mod_type = ICAP_REQMOD | ICAP_RESPMOD,
+    .mod_init_service = init_service,
+    .mod_post_init_service = post_init_service,
+    .mod_close_service = close_service,
+    .mod_init_request_data = init_request_data,
+    .mod_release_request_data = release_request_data,
+    .mod_check_preview_handler = check_preview,
+    .mod_end_of_data_handler = end_of_data,
+    .mod_service_io = service_io,
+    .mod_conf_table = conf_table,
+    .mod_data = NULL,
+};

@@ -1,0 +1,279 @@
+/* Loads an engine, proves it, forks workers from it. This process parses databases but never a scanned object. Workers are
+ * replaced at once when they die; tokens keep a crash loop from turning into a fork loop. */
+#include "config.h"
+
+#include "generation.h"
+
+#include "child.h"
+#include "engine.h"
+#include "scratch.h"
+#include "slots.h"
+#include "worker.h"
+
+#include "sallyport/clock.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TICK_MS 500
+#define FORK_RETRY_MS 50
+#define TOKENS_PER_S 20 /* forks a second, for as long as workers keep dying */
+#define TOKENS_BURST 64 /* forks at once before that */
+#define US_PER_S 1000000
+#define TOKEN_US (US_PER_S / TOKENS_PER_S)
+#define IDLE_LEAVES_US (2 * US_PER_S) /* an idle worker that has not left by then after the lifeline ended is stuck */
+
+struct crew_member {
+    pid_t pid;
+    unsigned slot;
+    bool is_killed;
+};
+
+struct generation {
+    const struct sp_generation_env *env;
+    struct sp_engine *engine;
+    struct crew_member *crew; /* max of them */
+    unsigned n, wanted, max;
+    int grow_fd, signal_fd;
+    int64_t retired_us; /* 0: serving */
+    int64_t tokens_us;  /* tokens as time: one is worth TOKEN_US */
+    int64_t tokens_at_us;
+    bool has_warned;
+};
+
+/* --- workers --------------------------------------------------------------------------------------------------------- */
+
+static bool take_token(struct generation *g)
+{
+    const int64_t price = TOKEN_US, now_us = sp_clock_mono_us();
+    g->tokens_us += now_us - g->tokens_at_us;
+    g->tokens_at_us = now_us;
+    if (g->tokens_us > TOKENS_BURST * price)
+        g->tokens_us = TOKENS_BURST * price;
+    if (g->tokens_us < price)
+        return false;
+    g->tokens_us -= price;
+    return true;
+}
+
+static void become_worker(const struct generation *g, unsigned slot)
+{
+    const struct sp_generation_env *env = g->env;
+    const int keep[] = { env->listen_fd, env->lifeline_fd, g->grow_fd, env->scratch_fd };
+    sp_child_begin("scand: worker", keep, sizeof(keep) / sizeof(keep[0]));
+    char scratch[SP_SCRATCH_PATH_SIZE];
+    sp_scratch_worker_path(env->scratch_root, env->number, slot, scratch);
+    const struct sp_worker_env worker = { .engine = g->engine,
+        .board = env->board,
+        .log = env->log,
+        .generation = env->number,
+        .slot = slot,
+        .max_workers = g->max,
+        .scan_ms_max = (uint32_t) env->conf->scan_ms,
+        .listen_fd = env->listen_fd,
+        .lifeline_fd = env->lifeline_fd,
+        .grow_fd = g->grow_fd,
+        .scratch = scratch };
+    _exit((int) sp_worker_run(&worker));
+}
+
+static bool spawn_worker(struct generation *g)
+{
+    const int slot = sp_slot_claim(g->env->board, g->env->number);
+    if (slot < 0)
+        return false;
+    const pid_t pid = fork();
+    if (pid == 0)
+        become_worker(g, (unsigned) slot);
+    if (pid < 0) {
+        sp_log(g->env->log, SP_LOG_ERROR, "cannot fork a worker: %s", strerror(errno));
+        sp_slot_free(g->env->board, (unsigned) slot);
+        return false;
+    }
+    sp_slot_assign(g->env->board, (unsigned) slot, pid);
+    g->crew[g->n++] = (struct crew_member){ pid, (unsigned) slot, false };
+    return true;
+}
+
+/* Forks up to the number that is wanted. False if some must wait. */
+static bool fill_crew(struct generation *g)
+{
+    while (g->n < g->wanted) {
+        if (!take_token(g)) {
+            if (!g->has_warned)
+                sp_log(g->env->log, SP_LOG_ERROR, "workers keep dying: no more than %d a second are replaced", TOKENS_PER_S);
+            g->has_warned = true;
+            return false;
+        }
+        if (!spawn_worker(g))
+            return false;
+    }
+    g->has_warned = g->has_warned && g->tokens_us < TOKENS_BURST / 2 * TOKEN_US;
+    return true;
+}
+
+bool sp_generation_note_death(struct sp_board *board, const struct sp_log *log, pid_t pid, int wait_status, bool is_killed)
+{
+    const int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+    if (is_killed || code == SP_WORKER_TIMED_OUT) {
+        atomic_fetch_add(&board->timed_out, 1);
+        sp_log(log, SP_LOG_NOTICE, "worker %d stopped at the deadline of its scan%s", (int) pid, is_killed ? ", killed" : "");
+        return false;
+    }
+    if (code == SP_WORKER_SPOILED)
+        sp_log(log, SP_LOG_DEBUG, "worker %d is replaced: its engine may remember a wrong answer", (int) pid);
+    if (code == SP_WORKER_SPOILED || code == SP_WORKER_RETIRED)
+        return false;
+    atomic_fetch_add(&board->crashed, 1);
+    if (code < 0)
+        sp_log(log, SP_LOG_WARN, "worker %d died: signal %d, %s", (int) pid, WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+    else
+        sp_log(log, SP_LOG_WARN, "worker %d ended with status %d", (int) pid, code);
+    return true;
+}
+
+static void reap_workers(struct generation *g)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        unsigned i = 0;
+        while (i < g->n && g->crew[i].pid != pid)
+            i++;
+        if (i == g->n)
+            continue;
+        char scratch[SP_SCRATCH_PATH_SIZE];
+        sp_scratch_worker_path(g->env->scratch_root, g->env->number, g->crew[i].slot, scratch);
+        sp_scratch_remove(scratch);
+        if (!sp_generation_note_death(g->env->board, g->env->log, pid, status, g->crew[i].is_killed))
+            g->tokens_us += TOKEN_US; /* no crash: its successor costs nothing */
+        sp_slot_free(g->env->board, g->crew[i].slot);
+        g->crew[i] = g->crew[--g->n];
+    }
+}
+
+/* The last resort for workers that do not stop by themselves: they are stopped, or loop with signals blocked. */
+static void kill_stuck(struct generation *g)
+{
+    const int64_t now_us = sp_clock_mono_us();
+    const bool must_leave = g->retired_us != 0 && now_us > g->retired_us + IDLE_LEAVES_US;
+    for (unsigned i = 0; i < g->n; i++) {
+        struct crew_member *member = &g->crew[i];
+        const bool is_idle = g->env->board->workers[member->slot].busy_since_us == 0;
+        if (member->is_killed || !(sp_slot_is_overdue(g->env->board, member->slot, now_us) || (must_leave && is_idle)))
+            continue;
+        member->is_killed = true;
+        kill(member->pid, SIGKILL);
+    }
+}
+
+/* --- the process ----------------------------------------------------------------------------------------------------- */
+
+static void report(const struct generation *g, const struct sp_error *refusal)
+{
+    struct sp_generation_report r = { .is_ready = refusal == NULL };
+    if (refusal) {
+        snprintf(r.text, sizeof(r.text), "%.*s", SP_BOARD_TEXT_SIZE - 1, refusal->text);
+    } else {
+        const struct sp_engine_facts *facts = sp_engine_facts(g->engine);
+        r.signatures = facts->signatures;
+        r.engine_id = facts->id;
+        r.database_time = facts->database_time;
+        r.workers = g->n;
+    }
+    if (write(g->env->report_fd, &r, sizeof(r)) < 0)
+        sp_log(g->env->log, SP_LOG_DEBUG, "nobody waits for this generation: %s", strerror(errno));
+    close(g->env->report_fd);
+}
+
+static void choose_sizes(struct generation *g)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const int64_t initial = g->env->conf->scan_workers > 0 ? g->env->conf->scan_workers : cores > 0 ? cores : 1;
+    g->max = (unsigned) g->env->conf->scan_max_workers;
+    if (initial > g->max)
+        g->max = (unsigned) initial;
+    if (g->max > SP_BOARD_MAX_WORKERS / 2)
+        g->max = SP_BOARD_MAX_WORKERS / 2;
+    g->wanted = initial < g->max ? (unsigned) initial : g->max;
+}
+
+static enum sp_status begin(struct generation *g, const char *scratch, struct sp_error *err)
+{
+    enum sp_status status = sp_scratch_make(scratch, err);
+    if (status == SP_OK)
+        status = sp_engine_build(g->env->conf, scratch, g->env->log, err, &g->engine);
+    if (status != SP_OK)
+        return status;
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
+    choose_sizes(g);
+    g->crew = calloc(g->max, sizeof(g->crew[0]));
+    g->grow_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    g->signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (!g->crew || g->grow_fd < 0 || g->signal_fd < 0)
+        return sp_error_set(err, SP_ERR_IO, "cannot begin: %s", strerror(errno));
+    malloc_trim(0); /* what loading freed would be copied into every worker that allocates */
+    g->tokens_us = INT64_MAX / 4;
+    g->tokens_at_us = sp_clock_mono_us();
+    fill_crew(g);
+    return g->n > 0 ? SP_OK : sp_error_set(err, SP_ERR_IO, "no worker could be forked");
+}
+
+static void drain(int fd)
+{
+    char sink[1024]; /* room for several signals */
+    while (read(fd, sink, sizeof(sink)) > 0)
+        continue;
+}
+
+static void serve(struct generation *g)
+{
+    while (g->retired_us == 0 || g->n > 0) {
+        const bool is_full = fill_crew(g);
+        struct pollfd fds[] = { { .fd = g->signal_fd, .events = POLLIN }, { .fd = g->grow_fd, .events = POLLIN },
+            { .fd = g->retired_us == 0 ? g->env->lifeline_fd : -1, .events = POLLIN } };
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), is_full ? TICK_MS : FORK_RETRY_MS) < 0 && errno != EINTR)
+            break;
+        if (fds[0].revents) {
+            drain(g->signal_fd);
+            reap_workers(g);
+        }
+        if (fds[1].revents) {
+            drain(g->grow_fd);
+            if (g->retired_us == 0 && g->wanted < g->max && g->n == g->wanted)
+                g->wanted++;
+        }
+        if (fds[2].revents) {
+            g->retired_us = sp_clock_mono_us();
+            g->wanted = 0;
+        }
+        kill_stuck(g);
+    }
+}
+
+int sp_generation_run(const struct sp_generation_env *env)
+{
+    struct generation g = { .env = env, .grow_fd = -1, .signal_fd = -1 };
+    struct sp_error err = { 0 };
+    char scratch[SP_SCRATCH_PATH_SIZE];
+    sp_scratch_generation_path(env->scratch_root, env->number, scratch);
+    const enum sp_status status = begin(&g, scratch, &err);
+    report(&g, status == SP_OK ? NULL : &err);
+    if (status == SP_OK)
+        serve(&g);
+    sp_scratch_remove(scratch);
+    free(g.crew); /* the engine goes with the process: freeing a million signatures one by one takes a second */
+    return status == SP_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
