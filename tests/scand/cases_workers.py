@@ -1,0 +1,154 @@
+"""Life and death of workers."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from cases import *  # noqa: F401,F403
+
+
+@case
+def workers_grow_when_all_are_busy(t):
+    d = t.scand("workers = 1; max_workers = 4;")
+    expect(len(d.workers()), 1)
+    running = [InBackground(d.scan, slow_body()) for i in range(6)]
+    d.until(lambda: len(d.busy()) == 4, 10, lambda: "%d workers busy" % len(d.busy()))
+    for r in running:
+        verdict(r.result(60), CLEAN)
+    expect(len(d.workers()), 4)
+    expect(d.board().crashed, 0)
+
+
+@case
+def short_scans_pass_long_ones(t):
+    d = t.scand("workers = 1; max_workers = 4;")
+    running = [InBackground(d.scan, slow_body()) for i in range(2)]
+    d.until(lambda: len(d.busy()) == 2 and len(d.workers()) == 3, 10, "no third worker")
+    start = time.monotonic()
+    verdict(d.scan(EICAR), INFECTED)
+    assert running[0].is_alive() and time.monotonic() - start < 1
+    for r in running:
+        verdict(r.result(60), CLEAN)
+
+
+@case
+def parallel_scans_answer_their_own(t):
+    d = t.scand("workers = 2; max_workers = 6;")
+
+    def client(n):
+        for i in range(60):
+            if (n + i) % 3:
+                verdict(d.scan(b"client %d body %d " % (n, i) * 30), CLEAN)
+            else:
+                verdict(d.scan(EICAR + b"\n" * (i % 50), "memfd" if i % 2 else "inline"), INFECTED)
+        return True
+
+    for r in [InBackground(client, n) for n in range(8)]:
+        assert r.result(60)
+    expect(d.board().scans, 480)
+
+
+@case
+def killed_idle_worker_is_replaced(t):
+    d = t.scand("workers = 2; max_workers = 2;")
+    before = {w[0] for w in d.workers()}
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    d.until(lambda: len(d.workers()) == 2 and victim not in {w[0] for w in d.workers()}, 3, "not replaced")
+    verdict(d.scan(EICAR), INFECTED)
+    expect(d.board().crashed, 1)
+    assert "signal 9" in d.log()
+
+
+@case
+def killed_busy_worker_is_replaced(t):
+    d = t.scand("workers = 2; max_workers = 2;")
+    running = InBackground(d.scan, slow_body())
+    d.until(lambda: d.busy(), 5, "not busy")
+    (victim,) = [w[0] for w in d.busy()]
+    time.sleep(0.1)
+    os.kill(victim, signal.SIGKILL)
+    expect(running.result(5), None, "the scan of a dead worker")
+    d.until(lambda: len(d.workers()) == 2 and victim not in {w[0] for w in d.workers()}, 3, "not replaced")
+    (root,) = os.listdir(d.spool)
+    left = [f for _, _, files in os.walk(os.path.join(d.spool, root)) for f in files]
+    expect(left, [], "files left behind")
+    expect(d.board().crashed, 1)
+
+
+@case
+def crash_loop_does_not_spin(t):
+    d = t.scand("workers = 1; max_workers = 1;")
+    end, killed = time.monotonic() + 4, 0
+    while time.monotonic() < end:
+        for w in d.workers():
+            try:
+                os.kill(w[0], signal.SIGKILL)
+                killed += 1
+            except OSError:
+                pass
+        time.sleep(0.002)
+    b = d.board()
+    assert 64 <= b.crashed <= 64 + 6 * 20, "%d crashes" % b.crashed
+    expect(b.state, DEGRADED)
+    verdict(d.scan(EICAR), INFECTED)
+    expect(d.log().count("workers keep dying"), 1)
+
+
+@case
+def late_scan_gets_limit(t):
+    d = t.scand("workers = 1; max_workers = 1;")
+    (before,) = d.workers()
+    start = time.monotonic()
+    verdict(d.scan(slow_body(), deadline_ms=150), LIMIT, "longer than scan.timeout")
+    took = time.monotonic() - start
+    assert 0.1 < took < 1.5, "took %.2f s" % took
+    d.until(lambda: d.workers() and d.workers()[0][0] != before[0], 3, "not replaced")
+    verdict(d.scan(EICAR), INFECTED)  # and a short one after a long deadline and a timer
+    verdict(d.scan(slow_body(), deadline_ms=100), LIMIT)
+    d.until(lambda: d.board().timed_out == 2, 3, "not counted")
+    expect(d.board().crashed, 0)
+
+
+@case
+def scan_timeout_of_the_configuration_holds(t):
+    d = t.scand('workers = 1; max_workers = 1; timeout = "400ms";')
+    start = time.monotonic()
+    verdict(d.scan(slow_body(), deadline_ms=60000), LIMIT, "longer than scan.timeout")
+    assert time.monotonic() - start < 2
+
+
+@case
+def stopped_worker_is_killed_past_its_deadline(t):
+    d = t.scand("workers = 1; max_workers = 2;")
+    running = InBackground(d.scan, slow_body(), deadline_ms=700)
+    d.until(lambda: d.busy(), 5, "not busy")
+    (victim,) = [w[0] for w in d.busy()]
+    os.kill(victim, signal.SIGSTOP)
+    start = time.monotonic()
+    expect(running.result(10), None)
+    took = time.monotonic() - start
+    assert 1 < took < 4, "took %.1f s" % took
+    d.until(lambda: victim not in {w[0] for w in d.workers()}, 3, "still there")
+    verdict(d.scan(EICAR), INFECTED)
+    expect(d.board().timed_out, 1)
+
+
+@case
+def hot_path_is_few_calls(t):
+    if not shutil.which("strace"):
+        return "no strace here"
+    d = t.scand("workers = 1; max_workers = 1;")
+    (pid,) = [w[0] for w in d.workers()]
+    verdict(d.scan(b"warm up" * 10), CLEAN)
+    out = os.path.join(d.dir, "trace")
+    tracer = subprocess.Popen(["strace", "-o", out, "-p", str(pid)], stderr=subprocess.DEVNULL)
+    d.until(lambda: "TracerPid:\t0" not in open("/proc/%d/status" % pid).read(), 5, "not traced")
+    for _ in range(3):
+        verdict(d.ping(), CLEAN)
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait(5)
+    calls = [line.split("(")[0] for line in open(out) if "(" in line]
+    first = calls.index("accept4")
+    expect(calls[first:first + 5], ["accept4", "recvmsg", "sendto", "close", "epoll_wait"])
