@@ -20,6 +20,7 @@ struct sp_gate {
     struct sp_declog *declog;   /* NULL in tools */
     struct sp_metrics *metrics; /* never NULL */
     struct sp_scan_client scanner;
+    uint64_t digest;     /* of the policy and what is done about outcomes */
     atomic_uint next_id; /* for transaction ids */
     atomic_uint refs;
 };
@@ -32,6 +33,9 @@ struct sp_gate {
 enum sp_status sp_gate_open(const char *conf_path, unsigned flags, struct sp_error *err, struct sp_gate **gate_out) SP_MUST_CHECK;
 struct sp_gate *sp_gate_acquire(struct sp_gate *gate); /* returns gate */
 void sp_gate_release(struct sp_gate **gate);           /* accepts NULL inside; sets NULL; frees with the last one */
+
+/* Changes whenever the policy or an outcome's action does. */
+uint64_t sp_gate_digest(const struct sp_gate *gate);
 
 /* "XXXXXXXXXXXXXXXX-XXXXXXXX": engine and policy with the outcomes' actions, for the ICAP ISTag (RFC 3507 4.7). */
 #define SP_GATE_ISTAG_SIZE 26

@@ -11,6 +11,20 @@
 
 #define STAT_NAME "icap.stat"
 
+/* FNV-1a, so that a change of any outcome's action changes the tag. */
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    return (h ^ v) * 0x100000001b3u;
+}
+
+static uint64_t digest_of(const struct sp_gate *gate)
+{
+    uint64_t h = mix(0xcbf29ce484222325u, sp_policy_digest(gate->policy));
+    for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++)
+        h = mix(h, gate->conf->outcomes[i]);
+    return mix(h, (uint64_t) gate->conf->max_object_size);
+}
+
 static enum sp_status open_serving_parts(struct sp_gate *gate, struct sp_error *err)
 {
     const struct sp_conf *conf = gate->conf;
@@ -40,6 +54,7 @@ static enum sp_status open_parts(struct sp_gate *gate, const char *conf_path, un
         return status;
     gate->scanner.queue_ms = (unsigned) gate->conf->scan_queue_ms;
     gate->scanner.scan_ms = (unsigned) gate->conf->scan_ms;
+    gate->digest = digest_of(gate);
     return SP_OK;
 }
 
@@ -88,17 +103,13 @@ void sp_gate_release(struct sp_gate **gate)
     *gate = NULL;
 }
 
-/* FNV-1a, so that a change of any outcome's action changes the tag. */
-static uint64_t mix(uint64_t h, uint64_t v)
+uint64_t sp_gate_digest(const struct sp_gate *gate)
 {
-    return (h ^ v) * 0x100000001b3u;
+    return gate->digest;
 }
 
 void sp_gate_istag(const struct sp_gate *gate, char out[SP_GATE_ISTAG_SIZE])
 {
-    uint64_t h = mix(0xcbf29ce484222325u, sp_policy_digest(gate->policy));
-    for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++)
-        h = mix(h, gate->conf->outcomes[i]);
-    h = mix(h, (uint64_t) gate->conf->max_object_size);
-    snprintf(out, SP_GATE_ISTAG_SIZE, "%016llx-%08x", (unsigned long long) sp_metrics_engine(gate->metrics), (unsigned) (h ^ (h >> 32)));
+    const uint64_t engine = sp_metrics_engine(gate->metrics);
+    snprintf(out, SP_GATE_ISTAG_SIZE, "%016llx-%08x", (unsigned long long) engine, (unsigned) (gate->digest ^ (gate->digest >> 32)));
 }

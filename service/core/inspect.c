@@ -83,7 +83,11 @@ static enum sp_stage stage_of(const struct sp_txn_start *start)
 /* BODY means that policy has nothing against it. */
 static enum sp_step apply_policy(struct sp_txn *txn)
 {
-    struct sp_policy_input in = { stage_of(&txn->start), txn->start.request, txn->start.response };
+    const struct sp_policy_input in = {
+        .stage = stage_of(&txn->start),
+        .request = txn->start.request,
+        .response = txn->start.response,
+    };
     struct sp_policy_result found = { 0 };
     sp_policy_decide(txn->gate->policy, &in, &found);
     txn->rule = found.rule;

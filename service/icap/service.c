@@ -13,7 +13,7 @@
 #include <c_icap/debug.h>
 #include <c_icap/simple_api.h>
 
-#include "sallyport/assert.h"
+#include "sallyport/gate_watch.h"
 #include "sallyport/log.h"
 
 #include <stdio.h>
@@ -22,6 +22,7 @@
 
 #define PREVIEW_BYTES 0 /* the head alone: an event stream must not wait until a preview has filled */
 #define PING_MS 500
+#define WATCH_MS 1000 /* how often changes of the configuration are looked for */
 #define EXIT_BAD_SETUP 2
 
 /* Set in the environment once this server has served: on c-icap's `reconfigure` (modules are unloaded and loaded again,
@@ -31,18 +32,27 @@
 /* All there is between two calls. Built before c-icap forks; each child then has its own copy. */
 static struct {
     char *conf_path;                /* from sallyport.Config, or NULL */
-    struct sp_gate *gate;
+    struct sp_gate_watch *watch;
     ci_service_xdata_t *xdata;
-    _Atomic uint64_t tagged_engine; /* the engine that this process' ISTag names */
+    _Atomic uint64_t tagged; /* engine and policy that this process' ISTag names */
 } module;
 
 /* --- set-up ---------------------------------------------------------------------------------------------------------- */
 
+/* To c-icap's own log, and to stderr for whoever starts the server by hand. */
+static void write_log(void *arg, enum sp_log_level level, const char *line)
+{
+    (void) arg;
+    const struct sp_log err = sp_log_stderr("sallyport", SP_LOG_NOTICE);
+    sp_log(&err, level, "%s", line);
+    ci_debug_printf(1, "sallyport: %s: %s\n", sp_log_level_name(level), line);
+}
+
+static const struct sp_log module_log = { write_log, NULL, SP_LOG_NOTICE };
+
 static void report(enum sp_log_level level, const char *text)
 {
-    struct sp_log log = sp_log_stderr("sallyport", SP_LOG_NOTICE);
-    sp_log(&log, level, "%s", text);
-    ci_debug_printf(1, "sallyport: %s: %s\n", sp_log_level_name(level), text);
+    sp_log(&module_log, level, "%s", text);
 }
 
 /* c-icap goes on without a service that failed, and answers every proxy request with 500. At start it is better to stop
@@ -86,25 +96,29 @@ static int init_service(ci_service_xdata_t *xdata, struct ci_server_conf *server
     return CI_OK;
 }
 
-static void set_istag(void)
+/* The tag names engine and policy; either may have changed since this process looked. */
+static void refresh_istag(const struct sp_gate *gate)
 {
+    const uint64_t now = sp_metrics_engine(gate->metrics) ^ sp_gate_digest(gate);
+    if (atomic_load_explicit(&module.tagged, memory_order_relaxed) == now)
+        return;
     char tag[SP_GATE_ISTAG_SIZE];
-    sp_gate_istag(module.gate, tag);
+    sp_gate_istag(gate, tag);
     ci_service_set_istag(module.xdata, tag);
-    atomic_store(&module.tagged_engine, sp_metrics_engine(module.gate->metrics));
+    atomic_store_explicit(&module.tagged, now, memory_order_relaxed);
 }
 
 /* Learns the engine's id before the first transaction. A scanner that is not there yet is not an error: each scan will have
  * the outcome `error' until it is. */
-static void ping_scanner(void)
+static void ping_scanner(const struct sp_gate *gate)
 {
-    struct sp_scan_client client = module.gate->scanner;
+    struct sp_scan_client client = gate->scanner;
     client.queue_ms = PING_MS;
     client.scan_ms = PING_MS;
     struct sp_scan_result result;
     sp_scan_client_ask(&client, NULL, "start", &result);
     if (result.outcome == SP_OUTCOME_CLEAN) {
-        sp_metrics_set_engine(module.gate->metrics, result.reply.engine_id);
+        sp_metrics_set_engine(gate->metrics, result.reply.engine_id);
         return;
     }
     char text[512];
@@ -117,22 +131,28 @@ static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *s
 {
     const char *path = module.conf_path ? module.conf_path : sp_conf_default_path();
     struct sp_error err = { 0 };
-    if (sp_gate_open(path, SP_GATE_SERVE, &err, &module.gate) != SP_OK) {
+    struct sp_gate *gate = NULL;
+    if (sp_gate_open(path, SP_GATE_SERVE, &err, &gate) != SP_OK) {
         report(SP_LOG_ERROR, err.text);
         stop_if_starting();
         return CI_ERROR;
     }
     module.xdata = xdata;
+    ping_scanner(gate);
+    refresh_istag(gate);
+    if (sp_gate_watch_new(path, WATCH_MS, &module_log, &gate, &module.watch) != SP_OK) {
+        report(SP_LOG_ERROR, "out of memory");
+        stop_if_starting();
+        return CI_ERROR;
+    }
     ci_service_set_max_connections(xdata, server->MAX_SERVERS * server->THREADS_PER_CHILD);
-    ping_scanner();
-    set_istag();
     setenv(SERVED_MARK, "1", 1);
     return CI_OK;
 }
 
 static void close_service(void)
 {
-    sp_gate_release(&module.gate);
+    sp_gate_watch_free(&module.watch);
     free(module.conf_path);
     module.conf_path = NULL;
 }
@@ -141,11 +161,13 @@ static void close_service(void)
 
 static void *init_request_data(ci_request_t *req)
 {
-    if (!module.gate)
+    if (!module.watch)
         return NULL;
-    if (atomic_load_explicit(&module.tagged_engine, memory_order_relaxed) != sp_metrics_engine(module.gate->metrics))
-        set_istag(); /* before OPTIONS is answered too */
-    return ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(module.gate, req);
+    struct sp_gate *gate = sp_gate_watch_acquire(module.watch);
+    refresh_istag(gate); /* before OPTIONS is answered too */
+    struct bridge *b = ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(gate, req);
+    sp_gate_release(&gate);
+    return b;
 }
 
 static void release_request_data(void *p)

@@ -1,0 +1,212 @@
+/* Swaps gates. What counts as a change is the identity, size or time of any file that the gate was built from; contents are
+ * read only when those differ. Guarded by lock: gate, thread state. The files' stamps belong to the thread alone. */
+#include "config.h"
+
+#include "sallyport/gate_watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS_PER_S 1000
+#define NS_PER_MS 1000000
+#define NS_PER_S 1000000000
+#define FNV_OFFSET 0xcbf29ce484222325u
+#define FNV_PRIME 0x100000001b3u
+
+struct sp_gate_watch {
+    char *conf_path;
+    unsigned poll_ms;
+    struct sp_log log;
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+    struct sp_gate *gate; /* guarded by lock */
+    bool is_stopping;     /* guarded by lock */
+    _Atomic pid_t thread_pid; /* the process that has the thread (or could not make one); another after fork */
+    bool has_thread;      /* of thread_pid; guarded by lock */
+    pthread_t thread;
+    uint64_t loaded;      /* stamp of the files behind gate, or of the change that was refused */
+};
+
+static uint64_t mix(uint64_t h, const void *p, size_t n)
+{
+    const unsigned char *bytes = p;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ bytes[i]) * FNV_PRIME;
+    return h;
+}
+
+static uint64_t stamp_file(uint64_t h, int dir_fd, const char *name)
+{
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, 0) < 0)
+        return mix(h, &errno, sizeof(errno));
+    const int64_t facts[] = { (int64_t) st.st_ino, (int64_t) st.st_dev, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_ctim.tv_sec,
+        st.st_ctim.tv_nsec };
+    return mix(h, facts, sizeof(facts));
+}
+
+/* Entries come in any order, so they are added and not chained. */
+static uint64_t stamp_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return (uint64_t) errno;
+    uint64_t sum = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(folder)))
+        if (entry->d_name[0] != '.')
+            sum += stamp_file(mix(FNV_OFFSET, entry->d_name, strlen(entry->d_name)), dirfd(folder), entry->d_name);
+    closedir(folder);
+    return sum;
+}
+
+static uint64_t stamp_of(const struct sp_gate *gate, const char *conf_path)
+{
+    uint64_t h = stamp_file(FNV_OFFSET, AT_FDCWD, conf_path);
+    h = stamp_file(h, AT_FDCWD, gate->conf->page_template);
+    const uint64_t catalogue = stamp_folder(gate->conf->catalogue);
+    return mix(h, &catalogue, sizeof(catalogue));
+}
+
+static bool is_same_files(const struct sp_gate *a, const struct sp_gate *b)
+{
+    return strcmp(a->conf->catalogue, b->conf->catalogue) == 0 && strcmp(a->conf->page_template, b->conf->page_template) == 0;
+}
+
+/* now is the stamp of the change. */
+static void reload(struct sp_gate_watch *w, uint64_t now)
+{
+    w->loaded = now;
+    struct sp_error err = { 0 };
+    struct sp_gate *fresh = NULL;
+    if (sp_gate_open(w->conf_path, SP_GATE_SERVE, &err, &fresh) != SP_OK) {
+        sp_log(&w->log, SP_LOG_ERROR, "the changed configuration is not used, the old one serves on: %s", err.text);
+        sp_metrics_add(w->gate->metrics, SP_METRIC_RELOADS_REFUSED, 1);
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    struct sp_gate *old = w->gate;
+    w->gate = fresh;
+    pthread_mutex_unlock(&w->lock);
+    if (!is_same_files(old, fresh)) /* else `now' stands, so that a change since then is seen */
+        w->loaded = stamp_of(fresh, w->conf_path);
+    sp_gate_release(&old);
+    sp_metrics_add(fresh->metrics, SP_METRIC_RELOADS, 1);
+    sp_log(&w->log, SP_LOG_NOTICE, "the changed configuration serves now: %s", w->conf_path);
+}
+
+/* Waits one interval. False when the watch ends. */
+static bool wait_interval(struct sp_gate_watch *w)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += w->poll_ms / MS_PER_S;
+    until.tv_nsec += (long) (w->poll_ms % MS_PER_S) * NS_PER_MS;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_sec++;
+        until.tv_nsec -= NS_PER_S;
+    }
+    pthread_mutex_lock(&w->lock);
+    while (!w->is_stopping && pthread_cond_timedwait(&w->stop, &w->lock, &until) == 0)
+        ;
+    const bool goes_on = !w->is_stopping;
+    pthread_mutex_unlock(&w->lock);
+    return goes_on;
+}
+
+/* Only this thread writes w->gate, so it may read it without the lock. */
+static void *watch_files(void *arg)
+{
+    struct sp_gate_watch *w = arg;
+    uint64_t last = w->loaded;
+    while (wait_interval(w)) {
+        const uint64_t now = stamp_of(w->gate, w->conf_path);
+        if (now != w->loaded && now == last) /* quiet for an interval: whoever writes has finished */
+            reload(w, now);
+        last = now;
+    }
+    return NULL;
+}
+
+static void begin_thread(struct sp_gate_watch *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->thread_pid != getpid()) {
+        sigset_t all, before; /* signals are the server's */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        const int failed = pthread_create(&w->thread, NULL, watch_files, w);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        w->has_thread = !failed;
+        if (failed)
+            sp_log(&w->log, SP_LOG_ERROR, "changes of the configuration will not be seen, no thread: %s", strerror(failed));
+        w->thread_pid = getpid();
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+enum sp_status sp_gate_watch_new(const char *conf_path, unsigned poll_ms, const struct sp_log *log, struct sp_gate **gate,
+    struct sp_gate_watch **watch_out)
+{
+    *watch_out = NULL;
+    struct sp_gate_watch *w = calloc(1, sizeof(*w));
+    char *path = strdup(conf_path);
+    if (!w || !path) {
+        free(w);
+        free(path);
+        sp_gate_release(gate);
+        return SP_ERR_NOMEM;
+    }
+    w->conf_path = path;
+    w->poll_ms = poll_ms;
+    w->log = *log;
+    w->gate = *gate;
+    *gate = NULL;
+    w->loaded = stamp_of(w->gate, path);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->stop, &attr);
+    pthread_condattr_destroy(&attr);
+    *watch_out = w;
+    return SP_OK;
+}
+
+void sp_gate_watch_free(struct sp_gate_watch **watch)
+{
+    struct sp_gate_watch *w = *watch;
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->is_stopping = true;
+    const bool has_thread = w->has_thread && w->thread_pid == getpid();
+    pthread_cond_broadcast(&w->stop);
+    pthread_mutex_unlock(&w->lock);
+    if (has_thread)
+        pthread_join(w->thread, NULL);
+    sp_gate_release(&w->gate);
+    pthread_cond_destroy(&w->stop);
+    pthread_mutex_destroy(&w->lock);
+    free(w->conf_path);
+    free(w);
+    *watch = NULL;
+}
+
+struct sp_gate *sp_gate_watch_acquire(struct sp_gate_watch *w)
+{
+    if (w->thread_pid != getpid())
+        begin_thread(w);
+    pthread_mutex_lock(&w->lock);
+    struct sp_gate *gate = sp_gate_acquire(w->gate);
+    pthread_mutex_unlock(&w->lock);
+    return gate;
+}
