@@ -16,6 +16,7 @@
 #include "sallyport/gate_watch.h"
 #include "sallyport/log.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,15 @@ static void ping_scanner(const struct sp_gate *gate)
     report(SP_LOG_WARN, text);
 }
 
+/* A thread here that wakes up would push a scan aside that is about to end, and then wait for just such scans: measured, a
+ * tenth to a fifth of the processor at full load. Batch scheduling lets it wait its turn. Children inherit it. */
+static void yield_to_scans(void)
+{
+    const struct sched_param param = { .sched_priority = 0 };
+    if (sched_setscheduler(0, SCHED_BATCH, &param) < 0)
+        report(SP_LOG_NOTICE, "batch scheduling is not allowed here: a little slower under full load");
+}
+
 static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *server)
 {
     const char *path = module.conf_path ? module.conf_path : sp_conf_default_path();
@@ -146,6 +156,7 @@ static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *s
         return CI_ERROR;
     }
     ci_service_set_max_connections(xdata, server->MAX_SERVERS * server->THREADS_PER_CHILD);
+    yield_to_scans();
     setenv(SERVED_MARK, "1", 1);
     return CI_OK;
 }

@@ -118,7 +118,7 @@ static void on_message(enum cl_msg severity, const char *full, const char *text,
         sp_log(messages.log, SP_LOG_DEBUG, "libclamav: %s", line); /* hostile files make it talk: not for every log */
     } else if (severity == CL_MSG_ERROR && messages.load_errors) {
         sp_error_set(messages.load_errors, SP_ERR_CONF, "%s", line); /* the first is the most exact; reported once, with the refusal */
-    } else if (severity != CL_MSG_INFO_VERBOSE) {
+    } else if (severity != CL_MSG_INFO_VERBOSE && strspn(line, "* ") < strlen(line)) { /* it frames some in stars */
         sp_log(messages.log, SP_LOG_WARN, "libclamav: %s", line);
     }
 }

@@ -32,6 +32,11 @@
 #define TOKEN_US (US_PER_S / TOKENS_PER_S)
 #define IDLE_LEAVES_US (2 * US_PER_S) /* an idle worker that has not left by then after the lifeline ended is stuck */
 
+/* Short scans keep all workers busy now and then, and more workers than cores only push each other aside: measured, a fifth
+ * of the processor. So a worker is added when all have been in one and the same scan for this long. */
+#define GROW_AFTER_US 20000
+#define US_PER_MS 1000
+
 struct crew_member {
     pid_t pid;
     unsigned slot;
@@ -44,6 +49,7 @@ struct generation {
     struct crew_member *crew; /* max of them */
     unsigned n, wanted, max;
     int grow_fd, signal_fd;
+    int64_t grow_asked_us; /* all workers were busy then; 0: not lately */
     int64_t retired_us; /* 0: serving */
     int64_t tokens_us;  /* tokens as time: one is worth TOKEN_US */
     int64_t tokens_at_us;
@@ -238,23 +244,44 @@ static void drain(int fd)
         continue;
 }
 
+/* A worker asks when it has become busy and no other is idle. Workers that stay busy ask no more, so the question is
+ * repeated here until one is idle; what is asked meanwhile waits in grow_fd. */
+static void consider_growth(struct generation *g, bool is_asked)
+{
+    const int64_t now_us = sp_clock_mono_us();
+    if (is_asked && g->grow_asked_us == 0) {
+        drain(g->grow_fd);
+        g->grow_asked_us = now_us;
+    }
+    if (g->grow_asked_us == 0 || now_us - g->grow_asked_us < GROW_AFTER_US)
+        return;
+    const struct sp_generation_env *env = g->env;
+    const bool may_grow = g->retired_us == 0 && g->wanted < g->max && g->n == g->wanted;
+    if (may_grow && sp_slots_all_busy_since(env->board, env->number, g->grow_asked_us))
+        g->wanted++;
+    g->grow_asked_us = sp_slots_want_more(env->board, env->number, g->max) ? now_us : 0;
+}
+
+static int poll_ms(const struct generation *g, bool is_full)
+{
+    if (g->grow_asked_us != 0)
+        return GROW_AFTER_US / US_PER_MS;
+    return is_full ? TICK_MS : FORK_RETRY_MS;
+}
+
 static void serve(struct generation *g)
 {
     while (g->retired_us == 0 || g->n > 0) {
         const bool is_full = fill_crew(g);
-        struct pollfd fds[] = { { .fd = g->signal_fd, .events = POLLIN }, { .fd = g->grow_fd, .events = POLLIN },
+        struct pollfd fds[] = { { .fd = g->signal_fd, .events = POLLIN }, { .fd = g->grow_asked_us == 0 ? g->grow_fd : -1, .events = POLLIN },
             { .fd = g->retired_us == 0 ? g->env->lifeline_fd : -1, .events = POLLIN } };
-        if (poll(fds, sizeof(fds) / sizeof(fds[0]), is_full ? TICK_MS : FORK_RETRY_MS) < 0 && errno != EINTR)
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), poll_ms(g, is_full)) < 0 && errno != EINTR)
             break;
         if (fds[0].revents) {
             drain(g->signal_fd);
             reap_workers(g);
         }
-        if (fds[1].revents) {
-            drain(g->grow_fd);
-            if (g->retired_us == 0 && g->wanted < g->max && g->n == g->wanted)
-                g->wanted++;
-        }
+        consider_growth(g, fds[1].revents != 0);
         if (fds[2].revents) {
             g->retired_us = sp_clock_mono_us();
             g->wanted = 0;

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 64 /* one descriptor a level */
-#define ROOT_PREFIX "scand-"
+#define DEPTH_MAX 64                     /* one descriptor a level */
+#define ROOT_PREFIX "sallyport-scratch-" /* all folders of this name that nobody has locked are removed */
 #define LOCK_ATTEMPTS 10
 
 static void remove_at(int parent, const char *name, int depth);

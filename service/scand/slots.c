@@ -83,3 +83,15 @@ bool sp_slots_want_more(const struct sp_board *board, unsigned generation, unsig
     }
     return alive < max;
 }
+
+bool sp_slots_all_busy_since(const struct sp_board *board, unsigned generation, int64_t at_us)
+{
+    for (unsigned i = 0; i < SP_BOARD_MAX_WORKERS; i++) {
+        if (pid_of(board, i) == 0 || generation_of(board, i) != generation)
+            continue;
+        const int64_t since_us = atomic_load_explicit(&board->workers[i].busy_since_us, memory_order_relaxed);
+        if (since_us == 0 || since_us > at_us)
+            return false;
+    }
+    return true;
+}

@@ -25,4 +25,7 @@ bool sp_slot_is_overdue(const struct sp_board *board, unsigned slot, int64_t now
 /* Whether the workers of the generation are all busy and fewer than max. For workers that have just become busy. */
 bool sp_slots_want_more(const struct sp_board *board, unsigned generation, unsigned max);
 
+/* Whether each of them has been in one scan since at_us (monotonic) or longer. */
+bool sp_slots_all_busy_since(const struct sp_board *board, unsigned generation, int64_t at_us);
+
 #endif

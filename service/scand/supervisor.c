@@ -105,6 +105,12 @@ static void retire(struct child *child)
 
 /* --- what is shown --------------------------------------------------------------------------------------------------- */
 
+static void notify_status(const struct supervisor *s)
+{
+    sd_notifyf(0, "STATUS=%s, generation %u, %u signatures", sp_scand_state_name(atomic_load(&s->board->state)),
+        atomic_load(&s->board->generation), atomic_load(&s->board->signatures));
+}
+
 static void show_state(struct supervisor *s)
 {
     const uint64_t crashes = atomic_load(&s->board->crashed) - s->crashes_seen[s->tick % CRASH_WINDOW_TICKS];
@@ -116,10 +122,8 @@ static void show_state(struct supervisor *s)
         state = SP_SCAND_LOADING;
     else if (!serving || s->is_load_refused || crashes >= CRASHES_DEGRADED)
         state = SP_SCAND_DEGRADED;
-    if (atomic_exchange(&s->board->state, state) == (unsigned) state)
-        return;
-    sd_notifyf(0, "STATUS=%s, generation %u, %u signatures", sp_scand_state_name(state), atomic_load(&s->board->generation),
-        atomic_load(&s->board->signatures));
+    if (atomic_exchange(&s->board->state, state) != (unsigned) state)
+        notify_status(s);
 }
 
 static void note_failure(struct supervisor *s, const char *text)
@@ -150,6 +154,7 @@ static void show_engine(struct supervisor *s, const struct child *child, const s
     board->loaded_wall_us = sp_clock_wall_us();
     board->min_workers = report->workers;
     board->max_workers = (unsigned) (*s->env->conf)->scan_max_workers;
+    notify_status(s);
     sp_log(s->env->log, SP_LOG_NOTICE, "ready: generation %u, %u signatures, %u workers, engine %016llx, %s", child->number,
         report->signatures, report->workers, (unsigned long long) report->engine_id, s->env->rundir->socket_path);
 }

@@ -255,9 +255,12 @@ static void prepare_reply(struct worker *w)
     snprintf(w->late.detail, sizeof(w->late.detail), "longer than scan.timeout");
 }
 
+/* Idle from here on, for the board too: the client's next connection, which wakes another worker, must not find this one busy
+ * and ask for more. */
 static void send_reply(struct worker *w)
 {
     ssize_t n;
+    show(w, 0, 0);
     do
         n = send(w->connection, &w->reply, sizeof(w->reply), MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -328,6 +331,7 @@ static void serve(struct worker *w, int connection)
         status = check_descriptor(fd, w->packet.request.size, &is_sealed, &err);
     if (status != SP_OK) {
         w->phase = PHASE_IDLE;
+        show(w, 0, 0);
         if (status != SP_ERR_CLOSED)
             warn_malformed(w, err.text, now_us);
     } else if (w->packet.request.kind == SP_SCAN_PING) {
@@ -338,7 +342,6 @@ static void serve(struct worker *w, int connection)
         scan(w, fd, is_sealed);
         send_reply(w);
     }
-    show(w, 0, 0);
     w->connection = -1;
     close(connection);
     if (fd >= 0)

@@ -1,6 +1,7 @@
 """Protocol and verdicts."""
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -49,6 +50,19 @@ def ping_tells_the_engine(t):
     expect((r.engine_id, r.signatures, r.generation, r.database_time), (b.engine_id, 2, 1, b.database_time))
     expect(r.database_time, int(os.stat(os.path.join(d.db, "a.ndb")).st_mtime))
     expect((b.supervisor_pid, b.state, b.last_error), (d.process.pid, SERVING, ""))
+
+
+@case
+def age_is_that_of_the_newest_database(t):
+    signature = b"Test.Old:0:*:" + b"aaaabbbbccccdddd".hex().encode() + b"\n"
+    d = t.scand(databases={"old.cud": make_cud(b"old", signature, 1606054800)})  # the file itself is from now
+    verdict(d.scan(b"aaaabbbbccccdddd"), INFECTED, "Test.Old.UNOFFICIAL")
+    expect(d.ping().database_time, 1606054800)
+    d.write_db("new.ndb", ndb("Test.New", b"eeeeffffgggghhhh"))
+    os.utime(os.path.join(d.db, "new.ndb"), (1700000000, 1700000000))
+    d.process.send_signal(signal.SIGHUP)
+    d.until(lambda: d.board().generation == 2, 5, "no reload")
+    expect(d.board().database_time, 1700000000)
 
 
 @case
@@ -170,7 +184,8 @@ def encrypted_hides_nothing(t):
 
 @case
 def limits_are_named(t):
-    d = t.scand('workers = 1; max_workers = 1; max_files = 10; max_recursion = 4; max_scan_size = "2M"; max_file_size = "1M";', 'max_object_size = "1M";')
+    limits = 'max_files = 10; max_recursion = 4; max_scan_size = "2M"; max_file_size = "1M";'
+    d = t.scand("workers = 1; max_workers = 1; " + limits, 'max_object_size = "1M";')
     nested = b"in the middle " * 20
     for i in range(8):
         nested = make_zip([("n%d" % i, nested)])

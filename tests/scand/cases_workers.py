@@ -24,7 +24,7 @@ def workers_grow_when_all_are_busy(t):
 def short_scans_pass_long_ones(t):
     d = t.scand("workers = 1; max_workers = 4;")
     running = [InBackground(d.scan, slow_body()) for i in range(2)]
-    d.until(lambda: len(d.busy()) == 2 and len(d.workers()) == 3, 10, "no third worker")
+    d.until(lambda: len(d.busy()) == 2 and len(d.workers()) == 3, 10, lambda: "no third worker: %r" % d.workers())
     start = time.monotonic()
     verdict(d.scan(EICAR), INFECTED)
     assert running[0].is_alive() and time.monotonic() - start < 1
@@ -114,8 +114,13 @@ def late_scan_gets_limit(t):
 @case
 def scan_timeout_of_the_configuration_holds(t):
     d = t.scand('workers = 1; max_workers = 1; timeout = "400ms";')
-    start = time.monotonic()
-    verdict(d.scan(slow_body(), deadline_ms=60000), LIMIT, "longer than scan.timeout")
+    running, start = InBackground(d.scan, slow_body(), deadline_ms=60000), time.monotonic()
+    d.until(lambda: d.busy(), 5, "not busy")
+    for _, _, since, deadline in d.busy():
+        assert deadline - since <= 5000000, "request's deadline was taken"  # 5 s while it is received, then 400 ms
+    time.sleep(0.1)
+    expect([deadline - since for _, _, since, deadline in d.busy()], [400000])
+    verdict(running.result(), LIMIT, "longer than scan.timeout")
     assert time.monotonic() - start < 2
 
 
@@ -133,6 +138,21 @@ def stopped_worker_is_killed_past_its_deadline(t):
     d.until(lambda: victim not in {w[0] for w in d.workers()}, 3, "still there")
     verdict(d.scan(EICAR), INFECTED)
     expect(d.board().timed_out, 1)
+
+
+@case
+def processes_hold_only_their_descriptors(t):
+    """A lifeline's write end in one of them, and the death of the supervisor would go unnoticed."""
+    d = t.scand("workers = 1; max_workers = 1;")
+    d.process.send_signal(signal.SIGHUP)
+    d.until(lambda: d.board().generation == 2 and len(d.descendants()) == 3, 5, "no reload")
+
+    def held(pid):
+        names = [os.readlink("/proc/%d/fd/%s" % (pid, n)) for n in os.listdir("/proc/%d/fd" % pid) if int(n) > 2]
+        return sorted(n.split(":")[0] if n[0] != "a" else n.split("[")[1] for n in names if not n.startswith("/")), len(names)
+
+    expect(held(d.workers()[0][0]), (["eventfd]", "eventpoll]", "pipe", "socket"], 5), "worker")
+    expect(held(d.generation_pid()), (["eventfd]", "pipe", "signalfd]", "socket"], 5), "generation")
 
 
 @case

@@ -1,6 +1,8 @@
 """What the suite needs to drive a real sallyport-scand: a private directory, its own configuration, the wire protocol and
 the board spoken from here, so that a change of either layout by mistake is seen."""
 import array
+import fcntl
+import hashlib
 import io
 import os
 import random
@@ -9,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tarfile
 import tempfile
 import threading
 import time
@@ -50,9 +53,9 @@ def request(kind=OBJECT, size=0, inline=0, deadline_ms=20000, ident=b"test", mag
 
 def memfd(body, seal=True):
     fd = os.memfd_create("body", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.write(fd, body) if len(body) < 1 << 20 else [os.write(fd, body[i:i + (1 << 20)]) for i in range(0, len(body), 1 << 20)]
+    for i in range(0, len(body), 1 << 20):
+        os.write(fd, body[i:i + (1 << 20)])
     if seal:
-        import fcntl
         fcntl.fcntl(fd, 1033, 0x2 | 0x4 | 0x8)  # F_ADD_SEALS: SHRINK, GROW, WRITE
     return fd
 
@@ -99,7 +102,21 @@ def make_cab(members):
     first_data = first_file + len(files)
     size = first_data + sum(8 + len(b) for b in blocks)
     head = struct.pack("<4sIIIIIBBHHHHH", b"MSCF", 0, size, 0, first_file, 0, 3, 1, 1, len(members), 0, 0, 0)
-    return head + struct.pack("<IHH", first_data, len(blocks), 0) + files + b"".join(struct.pack("<IHH", 0, len(b), len(b)) + b for b in blocks)
+    folder = struct.pack("<IHH", first_data, len(blocks), 0)
+    return head + folder + files + b"".join(struct.pack("<IHH", 0, len(b), len(b)) + b for b in blocks)
+
+
+def make_cud(name, ndb, made):
+    """An unsigned container of one database, made so many seconds after 1970."""
+    head = b"ClamAV-VDB:01 Jan 2020 00-00 +0000:1:1:90:X:X:tester:%d" % made
+    info = b"%s\n%s.ndb:%d:%s\n" % (head, name, len(ndb), hashlib.sha256(ndb).hexdigest().encode())
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.USTAR_FORMAT) as tar:
+        for ending, body in (b".info", info), (b".ndb", ndb):
+            member = tarfile.TarInfo((name + ending).decode())
+            member.size = len(body)
+            tar.addfile(member, io.BytesIO(body))
+    return head.ljust(512) + out.getvalue()
 
 
 _slow = {}
@@ -139,8 +156,8 @@ class Scand:
 
     def write_db(self, name, text):
         path = os.path.join(self.db, name)
-        with open(path + ".new", "w") as f:
-            f.write(text)
+        with open(path + ".new", "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
         os.rename(path + ".new", path)
 
     def command(self):
@@ -150,7 +167,8 @@ class Scand:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stderr=log, stdin=subprocess.DEVNULL)
         if wait:
-            self.until(lambda: self.process.poll() is None and self.board().state == SERVING, 20, lambda: "scand is not ready: " + self.log()[-500:])
+            is_ready = lambda: self.process.poll() is None and self.board().state == SERVING  # noqa: E731
+            self.until(is_ready, 20, lambda: "scand is not ready: " + self.log()[-500:])
 
     def log(self):
         with open(self.log_path) as f:
