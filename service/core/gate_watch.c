@@ -48,8 +48,8 @@ static uint64_t stamp_file(uint64_t h, int dir_fd, const char *name)
     struct stat st;
     if (fstatat(dir_fd, name, &st, 0) < 0)
         return mix(h, &errno, sizeof(errno));
-    const int64_t facts[] = { (int64_t) st.st_ino, (int64_t) st.st_dev, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_ctim.tv_sec,
-        st.st_ctim.tv_nsec };
+    const int64_t facts[] = { (int64_t) st.st_ino, (int64_t) st.st_dev, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+        st.st_ctim.tv_sec, st.st_ctim.tv_nsec };
     return mix(h, facts, sizeof(facts));
 }
 

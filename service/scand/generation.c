@@ -273,7 +273,8 @@ static void serve(struct generation *g)
 {
     while (g->retired_us == 0 || g->n > 0) {
         const bool is_full = fill_crew(g);
-        struct pollfd fds[] = { { .fd = g->signal_fd, .events = POLLIN }, { .fd = g->grow_asked_us == 0 ? g->grow_fd : -1, .events = POLLIN },
+        const int grow_fd = g->grow_asked_us == 0 ? g->grow_fd : -1;
+        struct pollfd fds[] = { { .fd = g->signal_fd, .events = POLLIN }, { .fd = grow_fd, .events = POLLIN },
             { .fd = g->retired_us == 0 ? g->env->lifeline_fd : -1, .events = POLLIN } };
         if (poll(fds, sizeof(fds) / sizeof(fds[0]), poll_ms(g, is_full)) < 0 && errno != EINTR)
             break;

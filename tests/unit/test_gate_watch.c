@@ -42,8 +42,9 @@ static void write_conf(const char *lines)
 {
     char text[1024];
     snprintf(text, sizeof(text),
-        "run_dir = \"%s\"; catalogue = \"%s/catalogue\"; page_template = \"\"; log = { file = \"\"; };\nspool = { dir = \"/tmp\"; };\n%s\n", dir,
-        dir, lines);
+        "run_dir = \"%s\"; catalogue = \"%s/catalogue\"; page_template = \"\"; log = { file = \"\"; };\n"
+        "spool = { dir = \"/tmp\"; };\n%s\n",
+        dir, dir, lines);
     write_file(conf_path, text);
 }
 
