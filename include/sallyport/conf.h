@@ -18,6 +18,7 @@ enum sp_category {
 const char *sp_category_name(enum sp_category category);
 bool sp_category_parse(struct sp_str name, enum sp_category *category_out);
 
+enum sp_mode { SP_MODE_ENFORCE, SP_MODE_MONITOR };
 enum sp_log_decisions { SP_LOG_NOTABLE, SP_LOG_ALL };
 
 struct sp_conf_list {
@@ -43,7 +44,7 @@ struct sp_conf {
 #undef SP_CONF_TIME
 #undef SP_CONF_ENUM
     enum sp_action outcomes[SP_OUTCOME_COUNT];
-    /* What a site wants of a category: its action, or none when the rules' own default actions stand. */
+    /* The most that the rules of a category may do; none: as "block", each rule its own action. */
     bool has_category_action[SP_CATEGORY_COUNT];
     enum sp_action category_action[SP_CATEGORY_COUNT];
 };

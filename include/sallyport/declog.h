@@ -24,6 +24,8 @@ struct sp_decision {
     const char *reason; /* short text: why this outcome */
     const char *rule;
     const char *category;
+    const char *excepted; /* a rule that matched and that an exception passed over */
+    bool is_monitored;    /* would have been refused, but for mode = "monitor"; left out when false */
     const char *signature;
     struct sp_str encoding;
     uint64_t bytes;      /* of the body as it came */

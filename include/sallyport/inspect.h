@@ -24,7 +24,7 @@ struct sp_txn_start {
      * are made then, and nothing is copied. */
     const struct sp_message *request;  /* NULL if unknown */
     const struct sp_message *response; /* NULL in REQMOD, and if unknown */
-    struct sp_str client, user;        /* may be empty */
+    struct sp_str client, user, sni;   /* may be empty */
     bool has_body;
     /* Set when the driver could not build a view of the heads (too many fields): the outcome is then LIMIT. */
     bool is_head_broken;

@@ -11,11 +11,28 @@ struct json_object;
 
 enum sp_cli_exit { SP_CLI_OK = 0, SP_CLI_FOUND = 1 /* blocked, degraded */, SP_CLI_ERROR = 2 };
 
+/* Options that only some commands take; what was not given is NULL, 0 or false. */
+enum sp_cli_option {
+    SP_CLI_ACCESS_LOG,
+    SP_CLI_BODY,
+    SP_CLI_CATEGORY,
+    SP_CLI_CLIENT,
+    SP_CLI_HEADER,
+    SP_CLI_RESPONSE,
+    SP_CLI_RESPONSE_HEAD,
+    SP_CLI_SNI,
+    SP_CLI_USER,
+    SP_CLI_OPTION_COUNT
+};
+
 struct sp_cli_options {
     const char *config; /* never NULL */
     bool json;
     bool defaults; /* check only */
-    char **args;   /* what follows the command */
+    const char *values[SP_CLI_OPTION_COUNT]; /* the last one given; of SP_CLI_RESPONSE, which has no value, "" */
+    char **headers;                          /* every SP_CLI_HEADER */
+    int n_headers;
+    char **args; /* what follows the command */
     int n_args;
 };
 
@@ -26,10 +43,13 @@ struct sp_cli_command {
     const char *help;    /* what it does, exit status, examples */
     bool has_defaults;   /* takes --defaults */
     bool has_args;
+    bool may_lack_args;  /* with has_args: they may be left out */
+    unsigned takes;      /* bit set of 1u << enum sp_cli_option */
+    const char *usage;   /* its own options, for the usage line; or NULL */
     enum sp_cli_exit (*run)(const struct sp_cli_options *options);
 };
 
-extern const struct sp_cli_command sp_cli_check, sp_cli_scan, sp_cli_status;
+extern const struct sp_cli_command sp_cli_check, sp_cli_explain, sp_cli_rules, sp_cli_scan, sp_cli_status;
 
 /* --- output.c: everything from outside is escaped here ------------------------------------------------------------- */
 

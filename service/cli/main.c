@@ -8,18 +8,28 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct sp_cli_command *const commands[] = { &sp_cli_check, &sp_cli_scan, &sp_cli_status };
+static const struct sp_cli_command *const commands[] = { &sp_cli_check, &sp_cli_explain, &sp_cli_rules, &sp_cli_scan, &sp_cli_status };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-enum { OPTION_DEFAULTS = 256, OPTION_JSON, OPTION_VERSION };
+enum { OPTION_DEFAULTS = 256, OPTION_JSON, OPTION_VERSION, OPTION_OWN /* and enum sp_cli_option above it */ };
 
 static const struct option long_options[] = {
+    { "access-log", required_argument, NULL, OPTION_OWN + SP_CLI_ACCESS_LOG },
+    { "body", required_argument, NULL, OPTION_OWN + SP_CLI_BODY },
+    { "category", required_argument, NULL, OPTION_OWN + SP_CLI_CATEGORY },
+    { "client", required_argument, NULL, OPTION_OWN + SP_CLI_CLIENT },
     { "config", required_argument, NULL, 'c' },
     { "defaults", no_argument, NULL, OPTION_DEFAULTS },
     { "help", no_argument, NULL, 'h' },
+    { "header", required_argument, NULL, 'H' },
     { "json", no_argument, NULL, OPTION_JSON },
+    { "response", no_argument, NULL, OPTION_OWN + SP_CLI_RESPONSE },
+    { "response-head", required_argument, NULL, OPTION_OWN + SP_CLI_RESPONSE_HEAD },
+    { "sni", required_argument, NULL, OPTION_OWN + SP_CLI_SNI },
+    { "user", required_argument, NULL, OPTION_OWN + SP_CLI_USER },
     { "version", no_argument, NULL, OPTION_VERSION },
     { NULL, 0, NULL, 0 },
 };
@@ -45,6 +55,8 @@ static void print_overview(FILE *out)
         "exit status: 0 all is well, 1 something was found or is degraded, 2 error\n\n"
         "examples:\n"
         "  sallyport check             is the configuration right?\n"
+        "  sallyport explain GET https://example.com/   would it be blocked, and why?\n"
+        "  sallyport rules             what is recognised, and what is done about it?\n"
         "  sallyport scan report.pdf   would the proxy let this file pass?\n"
         "  sallyport status            is the scanner serving?\n"
         "  sallyport help scan         more on one command\n",
@@ -54,8 +66,8 @@ static void print_overview(FILE *out)
 static void print_help(const struct sp_cli_command *command)
 {
     printf("sallyport %s - %s\n\n", command->name, command->summary);
-    printf("usage: sallyport %s [-c FILE] [--json]%s%s%s\n\n", command->name, command->has_defaults ? " [--defaults]" : "",
-        command->args[0] ? " " : "", command->args);
+    printf("usage: sallyport %s [-c FILE] [--json]%s%s%s%s%s\n\n", command->name, command->has_defaults ? " [--defaults]" : "",
+        command->usage ? " " : "", command->usage ? command->usage : "", command->args[0] ? " " : "", command->args);
     fputs(command->help, stdout);
 }
 
@@ -74,17 +86,37 @@ static enum sp_cli_exit usage_fault(const char *what, const char *which)
     return SP_CLI_ERROR;
 }
 
+/* The first option given that the command does not take; NULL if there is none. */
+static const char *stray_option(const struct sp_cli_options *options, const struct sp_cli_command *command)
+{
+    if (options->n_headers > 0 && !(command->takes & 1u << SP_CLI_HEADER))
+        return "header";
+    for (const struct option *option = long_options; option->name; option++) {
+        int own = option->val - OPTION_OWN;
+        if (own >= 0 && options->values[own] && !(command->takes & 1u << own))
+            return option->name;
+    }
+    return NULL;
+}
+
 /* Options may stand before and after the command. False: told on stderr. */
 static bool parse_options(int argc, char **argv, struct request *request)
 {
     int c;
-    while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:hH:", long_options, NULL)) != -1) {
+        if (c >= OPTION_OWN) {
+            request->options.values[c - OPTION_OWN] = optarg ? optarg : "";
+            continue;
+        }
         switch (c) {
         case 'c':
             request->options.config = optarg;
             break;
         case 'h':
             request->wants_help = true;
+            break;
+        case 'H':
+            request->options.headers[request->options.n_headers++] = optarg;
             break;
         case OPTION_DEFAULTS:
             request->options.defaults = true;
@@ -133,9 +165,15 @@ static enum sp_cli_exit run_command(struct request *request)
     options->n_args--;
     if (options->defaults && !command->has_defaults)
         return usage_fault("--defaults does not belong to ", name);
+    const char *stray = stray_option(options, command);
+    if (stray) {
+        sp_cli_fail("--%s does not belong to %s", stray, name);
+        fputs("Try: sallyport --help\n", stderr);
+        return SP_CLI_ERROR;
+    }
     if (options->n_args > 0 && !command->has_args)
         return usage_fault("one argument too many: ", options->args[0]);
-    if (options->n_args == 0 && command->has_args) {
+    if (options->n_args == 0 && command->has_args && !command->may_lack_args) {
         sp_cli_fail("%s needs an argument: %s", name, command->args);
         fprintf(stderr, "Try: sallyport help %s\n", name);
         return SP_CLI_ERROR;
@@ -164,9 +202,11 @@ static enum sp_cli_exit run(struct request *request)
 int main(int argc, char **argv)
 {
     struct request request = { .options = { .config = sp_conf_default_path() } };
-    if (!parse_options(argc, argv, &request))
-        return SP_CLI_ERROR;
-    enum sp_cli_exit status = run(&request);
+    request.options.headers = calloc((size_t) argc + 1, sizeof(char *)); /* more than there can be */
+    if (!request.options.headers)
+        return (int) sp_cli_fail("out of memory");
+    enum sp_cli_exit status = parse_options(argc, argv, &request) ? run(&request) : SP_CLI_ERROR;
+    free(request.options.headers);
     if (fflush(stdout) != 0 || ferror(stdout))
         return (int) sp_cli_fail("standard output cannot be written");
     return (int) status;

@@ -75,6 +75,9 @@ bool sp_conf_guess_key(const char *wanted, char out[SP_CONF_KEY_BYTES])
             consider(&g, SP_CONF_OUTCOMES ".", sp_outcome_name((enum sp_outcome) i));
     for (unsigned i = 0; i < SP_CATEGORY_COUNT; i++)
         consider(&g, SP_CONF_CATEGORIES ".", sp_category_name((enum sp_category) i));
+    static const char *const lists[] = { SP_CONF_POLICY_KEYS };
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        consider(&g, "", lists[i]);
     memcpy(out, g.best, sizeof(g.best));
     return g.best[0] != '\0';
 }

@@ -81,6 +81,15 @@ static bool is_group_name(const char *name)
     return strcmp(name, SP_CONF_OUTCOMES) == 0 || strcmp(name, SP_CONF_CATEGORIES) == 0;
 }
 
+static bool is_policy_key(const char *name)
+{
+    static const char *const keys[] = { SP_CONF_POLICY_KEYS };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (strcmp(keys[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
 static const char *wanted_of(const struct sp_option *option)
@@ -309,7 +318,7 @@ static void load_root(struct loader *l, const struct sp_cfgnode *root)
             load_group(l, node);
         else if (option)
             load_option(l, node, option);
-        else {
+        else if (!is_policy_key(sp_cfgnode_name(node))) {
             char key[SP_CONF_KEY_BYTES];
             snprintf(key, sizeof(key), "%s", sp_cfgnode_name(node));
             unknown_key(l, node, key);

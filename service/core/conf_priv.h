@@ -6,6 +6,8 @@
 
 #define SP_CONF_OUTCOMES "outcomes" /* groups that are no options */
 #define SP_CONF_CATEGORIES "categories"
+/* Lists that are no options: the policy reads them itself (policy_build.c). */
+#define SP_CONF_POLICY_KEYS "exceptions", "rules", "rule_actions", "lists"
 #define SP_CONF_KEY_BYTES 96 /* a full key, in messages */
 
 enum sp_option_type { SP_OPTION_STRING, SP_OPTION_LIST, SP_OPTION_BOOL, SP_OPTION_INT, SP_OPTION_SIZE, SP_OPTION_TIME, SP_OPTION_ENUM };

@@ -142,8 +142,8 @@ static void put_outcomes(struct sample *s)
 
 static void put_categories(struct sample *s)
 {
-    put_comment(
-        s, "What happens when a rule of the catalogue matches: \"default\" (as the rule says), \"allow\", \"report\" or \"block\".");
+    put_comment(s,
+        "The most that the rules of a category may do: \"block\" or \"default\" (each as it says), \"report\", or \"allow\" (turned off).");
     open_group(s, SP_CONF_CATEGORIES, strlen(SP_CONF_CATEGORIES));
     for (size_t i = 0; i < SP_CATEGORY_COUNT; i++) {
         put_comment(s, sp_category_help((enum sp_category) i));
@@ -151,6 +151,17 @@ static void put_categories(struct sample *s)
         puts_to(s, "\"default\";\n");
     }
     close_group(s);
+}
+
+/* What has no default: as comments that the settings' form does not fit. */
+static void put_policy(struct sample *s)
+{
+    put_comment(
+        s, "Exceptions, rules of your own, other actions for single rules, and lists of domains; etc/sallyport.conf explains them:");
+    put_comment(s, "exceptions = ( { host = \"vpn.partner.example\"; client = \"10.1.0.0/16\"; rules = [ \"sstp-*\" ]; } );");
+    put_comment(s, "rules = ( { id = \"no-put\"; stage = \"request\"; method = \"PUT\"; action = \"block\"; } );");
+    put_comment(s, "rule_actions = ( { rule = \"doh-*\"; action = \"block\"; } );");
+    put_comment(s, "lists = ( { name = \"proxies\"; file = \"/etc/sallyport/lists/proxies.txt\"; action = \"block\"; } );");
 }
 
 enum sp_status sp_conf_sample(struct sp_buf *out)
@@ -163,5 +174,6 @@ enum sp_status sp_conf_sample(struct sp_buf *out)
     put_options(&s);
     put_outcomes(&s);
     put_categories(&s);
+    put_policy(&s);
     return s.status;
 }

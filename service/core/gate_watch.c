@@ -73,12 +73,24 @@ static uint64_t stamp_of(const struct sp_gate *gate, const char *conf_path)
     uint64_t h = stamp_file(FNV_OFFSET, AT_FDCWD, conf_path);
     h = stamp_file(h, AT_FDCWD, gate->conf->page_template);
     const uint64_t catalogue = stamp_folder(gate->conf->catalogue);
+    struct sp_policy_list list;
+    for (size_t i = 0; sp_policy_list(gate->policy, i, &list); i++)
+        h = stamp_file(h, AT_FDCWD, list.file);
     return mix(h, &catalogue, sizeof(catalogue));
 }
 
 static bool is_same_files(const struct sp_gate *a, const struct sp_gate *b)
 {
-    return strcmp(a->conf->catalogue, b->conf->catalogue) == 0 && strcmp(a->conf->page_template, b->conf->page_template) == 0;
+    if (strcmp(a->conf->catalogue, b->conf->catalogue) != 0 || strcmp(a->conf->page_template, b->conf->page_template) != 0)
+        return false;
+    for (size_t i = 0;; i++) {
+        struct sp_policy_list x, y;
+        const bool has_x = sp_policy_list(a->policy, i, &x), has_y = sp_policy_list(b->policy, i, &y);
+        if (!has_x || !has_y)
+            return has_x == has_y;
+        if (strcmp(x.file, y.file) != 0)
+            return false;
+    }
 }
 
 /* now is the stamp of the change. */

@@ -80,25 +80,44 @@ static enum sp_stage stage_of(const struct sp_txn_start *start)
     return start->request && start->request->is_connect ? SP_STAGE_CONNECT : SP_STAGE_REQUEST;
 }
 
-/* BODY means that policy has nothing against it. */
-static enum sp_step apply_policy(struct sp_txn *txn)
+/* Policy refuses: with the page, by a mark on the CONNECT, or in monitor mode not at all (BODY: go on). */
+static enum sp_step refuse(struct sp_txn *txn, enum sp_stage stage)
 {
+    const struct sp_conf *conf = txn->gate->conf;
+    if (conf->mode == SP_MODE_MONITOR) {
+        txn->is_monitored = true;
+        return SP_STEP_BODY;
+    }
+    if (stage == SP_STAGE_CONNECT && conf->connect_page)
+        return sp_txn_decide_mark(txn, txn->rule->name);
+    return sp_txn_decide_as(txn, SP_OUTCOME_RULE, SP_ACTION_BLOCK, txn->rule->name);
+}
+
+/* BODY means that policy has nothing against it. body is what there is of the plain body; is_body_known that no more comes. */
+static enum sp_step apply_policy(struct sp_txn *txn, struct sp_str body, bool is_body_known)
+{
+    const struct sp_gate *gate = txn->gate;
     const struct sp_policy_input in = {
         .stage = stage_of(&txn->start),
         .request = txn->start.request,
         .response = txn->start.response,
+        .client = txn->start.client,
+        .user = txn->start.user,
+        .sni = txn->start.sni,
+        .body = body,
+        .is_body_known = is_body_known,
     };
     struct sp_policy_result found = { 0 };
-    sp_policy_decide(txn->gate->policy, &in, &found);
-    txn->rule = found.rule;
+    sp_policy_decide(gate->policy, &in, &found);
+    if (found.rule && found.rule->action != SP_ACTION_ALLOW)
+        txn->rule = found.rule;
+    txn->excepted = found.excepted;
+    txn->wants_body = found.wants_body;
     if (found.is_limited)
-        sp_metrics_add(txn->gate->metrics, SP_METRIC_POLICY_LIMITED, 1);
-    if (found.rule && found.action == SP_ACTION_BLOCK) {
-        if (in.stage == SP_STAGE_CONNECT && txn->gate->conf->connect_page)
-            return sp_txn_decide_mark(txn, found.rule->name);
-        return sp_txn_decide_as(txn, SP_OUTCOME_RULE, SP_ACTION_BLOCK, found.rule->name);
-    }
-    if (found.is_limited && txn->gate->conf->outcomes[SP_OUTCOME_LIMIT] == SP_ACTION_BLOCK)
+        sp_metrics_add(gate->metrics, SP_METRIC_POLICY_LIMITED, 1);
+    if (found.rule && found.action == SP_ACTION_BLOCK)
+        return refuse(txn, in.stage);
+    if (found.is_limited && gate->conf->outcomes[SP_OUTCOME_LIMIT] == SP_ACTION_BLOCK && gate->conf->mode != SP_MODE_MONITOR)
         return sp_txn_decide(txn, SP_OUTCOME_LIMIT, "a policy pattern took too much effort on this head");
     return SP_STEP_BODY;
 }
@@ -180,11 +199,15 @@ static enum sp_step look_at_body_head(struct sp_txn *txn)
     return prepare_body(txn, carrier);
 }
 
+/* A rule matched and did not refuse: the log says so. */
+static enum sp_step decide_reported(struct sp_txn *txn)
+{
+    return sp_txn_decide_as(txn, SP_OUTCOME_RULE, SP_ACTION_REPORT, txn->rule->name);
+}
+
 static enum sp_step decide_without_body(struct sp_txn *txn, const char *reason)
 {
-    if (txn->rule) /* matched and not blocked: the log says so */
-        return sp_txn_decide_as(txn, SP_OUTCOME_RULE, txn->rule->action, txn->rule->name);
-    return sp_txn_decide(txn, SP_OUTCOME_NONE, reason);
+    return txn->rule ? decide_reported(txn) : sp_txn_decide(txn, SP_OUTCOME_NONE, reason);
 }
 
 enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
@@ -201,7 +224,7 @@ enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
         txn->edits.strip_own = true;
         sp_metrics_add(metrics, SP_METRIC_STRIPPED, 1);
     }
-    enum sp_step step = apply_policy(txn);
+    enum sp_step step = apply_policy(txn, SP_STR(""), !start->has_body);
     if (step != SP_STEP_BODY)
         return step;
     return start->has_body ? look_at_body_head(txn) : decide_without_body(txn, "no body");
@@ -304,8 +327,19 @@ static enum sp_step decide_scanned(struct sp_txn *txn, const struct sp_scan_resu
     if (txn->is_partial)
         return sp_txn_decide(txn, SP_OUTCOME_PARTIAL, "a fragment was scanned, not the whole object");
     if (txn->rule)
-        return sp_txn_decide_as(txn, SP_OUTCOME_RULE, txn->rule->action, txn->rule->name);
+        return decide_reported(txn);
     return sp_txn_decide(txn, SP_OUTCOME_CLEAN, "scanned");
+}
+
+/* Rules on the body see what the client will see of it, before the scanner is bothered. */
+static enum sp_step apply_policy_to_body(struct sp_txn *txn)
+{
+    char first[SP_POLICY_BODY_BYTES];
+    size_t n = 0;
+    const struct sp_spool *body = txn->plain ? txn->plain : txn->raw;
+    if (sp_spool_read(body, 0, first, sizeof(first), &n) != SP_OK)
+        return spool_failed(txn, SP_ERR_IO, "cannot read the body back");
+    return apply_policy(txn, (struct sp_str){ first, n }, true);
 }
 
 enum sp_step sp_txn_end(struct sp_txn *txn)
@@ -318,6 +352,11 @@ enum sp_step sp_txn_end(struct sp_txn *txn)
         enum sp_decode_result result = sp_decode_finish(txn->decode, &detail);
         if (result != SP_DECODE_OK && decoding_failed(txn, result, detail.text) == SP_STEP_BLOCK)
             return SP_STEP_BLOCK;
+    }
+    if (txn->wants_body) {
+        enum sp_step step = apply_policy_to_body(txn);
+        if (step != SP_STEP_BODY)
+            return step;
     }
     if (txn->body_bytes == 0) {
         txn->phase = SP_TXN_NEW;

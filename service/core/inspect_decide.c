@@ -54,7 +54,7 @@ static void render_page(struct sp_txn *txn, struct sp_str url)
 static bool is_notable(const struct sp_txn *txn)
 {
     enum sp_outcome outcome = txn->result.outcome;
-    return (outcome != SP_OUTCOME_CLEAN && outcome != SP_OUTCOME_NONE) || txn->result.action != SP_ACTION_ALLOW;
+    return (outcome != SP_OUTCOME_CLEAN && outcome != SP_OUTCOME_NONE) || txn->result.action != SP_ACTION_ALLOW || txn->excepted;
 }
 
 static void write_log(struct sp_txn *txn, struct sp_str url)
@@ -82,6 +82,8 @@ static void write_log(struct sp_txn *txn, struct sp_str url)
         .reason = txn->reason,
         .rule = txn->rule ? txn->rule->id : "",
         .category = txn->rule ? txn->rule->category : "",
+        .excepted = txn->excepted ? txn->excepted->id : "",
+        .is_monitored = txn->is_monitored,
         .signature = txn->result.signature,
         .encoding = encoding ? encoding->value : (struct sp_str){ "", 0 },
         .bytes = txn->body_bytes,

@@ -25,7 +25,10 @@ struct sp_txn {
     char id[SP_TXN_ID_SIZE];
     char reason[SP_TXN_REASON_SIZE];
 
-    const struct sp_rule *rule;  /* matched, or NULL */
+    const struct sp_rule *rule;     /* matched, or NULL */
+    const struct sp_rule *excepted; /* matched, and an exception passed it over; or NULL */
+    bool wants_body;                /* policy must be asked again with the first bytes of the body */
+    bool is_monitored;              /* would have been refused, but for mode = "monitor" */
     bool is_partial;             /* a 206 */
     enum sp_outcome pending;     /* worst thing seen before the scan that does not end the transaction; NONE */
 

@@ -58,16 +58,28 @@ static void set_bit(struct sp_index *index, size_t set, size_t bit)
     index->sets[set * index->n_words + bit / WORD_BITS] |= (uint64_t) 1 << (bit % WORD_BITS);
 }
 
+/* Fields that almost every head has: a rule that needs one of them and another is found by the other. */
+static bool is_common(struct sp_str name)
+{
+    static const char *const common[] = { "Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "Connection", "Cookie",
+        "Referer", "Upgrade", "Content-Type", "Content-Length", "Server", "Date", "Set-Cookie" };
+    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+        if (sp_str_equal_nocase(name, sp_str_from(common[i])))
+            return true;
+    return false;
+}
+
 /* The name of a field without which the rule cannot match; empty when there is no single one. */
 static struct sp_str needed_field(const struct sp_compiled *rule)
 {
+    struct sp_str needed = SP_STR("");
     for (size_t i = 0; i < rule->n_conds; i++) {
         const struct sp_cond *cond = &rule->conds[i];
         bool needs = cond->field && !cond->is_prefix && (cond->predicate->argument != SP_ARG_BOOL || cond->is_wanted);
-        if (needs)
-            return sp_str_from(cond->field);
+        if (needs && (needed.n == 0 || is_common(needed)))
+            needed = sp_str_from(cond->field);
     }
-    return SP_STR("");
+    return needed;
 }
 
 static void index_rule(struct sp_index *index, const struct sp_compiled *rule, size_t bit)
@@ -94,6 +106,14 @@ static void index_free(struct sp_index **index)
     *index = NULL;
 }
 
+/* A rule of the catalogue that allows is turned off; one of the site's own that allows ends the search. A list is asked for
+ * what is connected to, too. */
+static bool is_judged(const struct sp_compiled *rule, enum sp_stage stage)
+{
+    bool is_of_stage = rule->rule.stage == stage || (rule->domains && stage == SP_STAGE_CONNECT);
+    return is_of_stage && (rule->rule.action != SP_ACTION_ALLOW || rule->is_site);
+}
+
 static struct sp_index *index_new(const struct sp_policy *policy, enum sp_stage stage)
 {
     struct sp_index *index = calloc(1, sizeof(*index));
@@ -103,7 +123,7 @@ static struct sp_index *index_new(const struct sp_policy *policy, enum sp_stage 
     if (!index->rules)
         goto fail;
     for (size_t i = 0; i < policy->n_rules; i++)
-        if (policy->rules[i].rule.stage == stage && policy->rules[i].rule.action != SP_ACTION_ALLOW)
+        if (is_judged(&policy->rules[i], stage))
             index->rules[index->n_rules++] = i;
 
     index->n_words = index->n_rules / WORD_BITS + 1;
@@ -139,65 +159,6 @@ static void find_candidates(const struct sp_index *index, const struct sp_messag
     }
 }
 
-/* --- digest ---------------------------------------------------------------------------------------------------------- */
-
-#define FNV_OFFSET 0xcbf29ce484222325u
-#define FNV_PRIME 0x100000001b3u
-
-static void feed(uint64_t *digest, const void *p, size_t n)
-{
-    const unsigned char *bytes = p;
-    for (size_t i = 0; i < n; i++)
-        *digest = (*digest ^ bytes[i]) * FNV_PRIME;
-}
-
-static void feed_number(uint64_t *digest, uint64_t number)
-{
-    unsigned char bytes[sizeof(number)];
-    for (size_t i = 0; i < sizeof(number); i++)
-        bytes[i] = (unsigned char) (number >> (8 * i));
-    feed(digest, bytes, sizeof(bytes));
-}
-
-/* With its length, so that no two lists of texts feed the same bytes. */
-static void feed_text(uint64_t *digest, const char *text)
-{
-    struct sp_str s = sp_str_from(text);
-    feed_number(digest, s.n);
-    feed(digest, s.p, s.n);
-}
-
-static void feed_cond(uint64_t *digest, const struct sp_cond *cond)
-{
-    feed_text(digest, cond->predicate->key);
-    feed_text(digest, cond->field);
-    feed_number(digest, cond->is_prefix);
-    feed_number(digest, cond->is_wanted);
-    feed_number(digest, cond->n_words);
-    for (size_t i = 0; i < cond->n_words; i++)
-        feed_text(digest, cond->words[i]);
-    feed_number(digest, cond->n_numbers);
-    for (size_t i = 0; i < cond->n_numbers; i++)
-        feed_number(digest, cond->numbers[i]);
-}
-
-static uint64_t digest_of(const struct sp_policy *policy)
-{
-    uint64_t digest = FNV_OFFSET;
-    feed_number(&digest, policy->n_rules);
-    for (size_t i = 0; i < policy->n_rules; i++) {
-        const struct sp_compiled *rule = &policy->rules[i];
-        feed_text(&digest, rule->id);
-        feed_text(&digest, rule->rule.category);
-        feed_number(&digest, rule->rule.stage);
-        feed_number(&digest, rule->rule.action);
-        feed_number(&digest, rule->n_conds);
-        for (size_t c = 0; c < rule->n_conds; c++)
-            feed_cond(&digest, &rule->conds[c]);
-    }
-    return digest;
-}
-
 /* --- life ------------------------------------------------------------------------------------------------------------ */
 
 enum sp_status sp_policy_new(const struct sp_conf *conf, struct sp_error *err, struct sp_policy **policy_out)
@@ -213,7 +174,7 @@ enum sp_status sp_policy_new(const struct sp_conf *conf, struct sp_error *err, s
             status = sp_error_set(err, SP_ERR_NOMEM, "policy: no memory");
     }
     if (status == SP_OK) {
-        policy->digest = digest_of(policy);
+        policy->digest = sp_policy_compute_digest(policy);
         *policy_out = policy;
         policy = NULL;
     }
@@ -230,57 +191,120 @@ void sp_policy_free(struct sp_policy **policy)
     for (size_t i = 0; i < (*policy)->n_rules; i++)
         sp_compiled_fini(&(*policy)->rules[i]);
     free((*policy)->rules);
+    sp_exceptions_free(&(*policy)->exceptions);
     free(*policy);
     *policy = NULL;
 }
 
 /* --- decision -------------------------------------------------------------------------------------------------------- */
 
-/* Takes note of one rule in its turn. True when the answer is settled. */
-static bool consider(const struct sp_compiled *rule, struct sp_subject *subject, struct sp_policy_result *out)
+struct decision {
+    const struct sp_policy *policy;
+    struct sp_subject subject;
+    struct sp_policy_result *out;
+    bool may_have_allowed; /* a rule that allows would, perhaps, if the body were there; the same for the other two */
+    bool may_have_reported;
+    bool may_have_blocked;
+    bool is_report_doubtful; /* out->rule came after a rule that may have allowed */
+    bool has_exceptions;     /* found is made */
+    uint64_t found[SP_EXCEPTION_WORDS];
+};
+
+/* Whether the rule, which matches or might, is passed over. One that allows needs no exception. */
+static bool is_excepted(struct decision *d, size_t at, bool has_matched)
 {
-    bool blocks = rule->rule.action == SP_ACTION_BLOCK;
-    if (!blocks && out->rule)
-        return false; /* one that reports was there before */
-    switch (sp_rule_match(rule, subject)) {
-    case SP_MATCH_NO:
+    const struct sp_rule *rule = &d->policy->rules[at].rule;
+    if (rule->action == SP_ACTION_ALLOW || !d->policy->exceptions)
         return false;
-    case SP_MATCH_LIMIT:
-        if (blocks) {
-            out->is_limited = true;
-            return false;
-        }
-        break; /* the head passes either way, so it is better reported than not */
-    case SP_MATCH_YES:
+    if (!d->has_exceptions)
+        sp_exceptions_find(d->policy->exceptions, &d->subject, d->found);
+    d->has_exceptions = true;
+    const struct sp_exception *exception = sp_exceptions_cover(d->policy->exceptions, d->found, at);
+    if (exception && has_matched && !d->out->exception) {
+        d->out->exception = exception;
+        d->out->excepted = rule;
+    }
+    return exception != NULL;
+}
+
+static void note_unknown(struct decision *d, enum sp_action action)
+{
+    switch (action) {
+    case SP_ACTION_ALLOW:
+        d->may_have_allowed = true;
+        break;
+    case SP_ACTION_REPORT:
+        d->may_have_reported = true;
+        break;
+    case SP_ACTION_BLOCK:
+        d->may_have_blocked = true;
+        break;
+    case SP_ACTION_COUNT:
         break;
     }
-    out->rule = &rule->rule;
-    out->action = rule->rule.action;
-    return blocks;
+}
+
+/* Takes note of one rule in its turn. True when the answer is settled. */
+static bool consider(struct decision *d, size_t at)
+{
+    const struct sp_rule *rule = &d->policy->rules[at].rule;
+    struct sp_policy_result *out = d->out;
+    if (rule->action == SP_ACTION_REPORT && out->rule)
+        return false; /* one that reports was there before */
+    enum sp_match match = sp_rule_match(&d->policy->rules[at], &d->subject);
+    if (match == SP_MATCH_NO || is_excepted(d, at, match == SP_MATCH_YES))
+        return false;
+    if (match == SP_MATCH_UNKNOWN) {
+        note_unknown(d, rule->action);
+        return false;
+    }
+    if (match == SP_MATCH_LIMIT && rule->action != SP_ACTION_REPORT) { /* of one that only reports, better said than not */
+        out->is_limited = out->is_limited || rule->action == SP_ACTION_BLOCK;
+        return false;
+    }
+    if (rule->action != SP_ACTION_ALLOW || !out->rule) { /* what was reported stays so */
+        out->rule = rule;
+        out->action = rule->action;
+        d->is_report_doubtful = d->may_have_allowed;
+    }
+    return rule->action != SP_ACTION_REPORT;
+}
+
+/* Whether another action, or a report, could come of it once the body is there. What is refused now is refused then, unless a rule
+ * before it allows. */
+static bool wants_body(const struct decision *d)
+{
+    if (d->out->action == SP_ACTION_BLOCK)
+        return d->may_have_allowed;
+    return d->may_have_blocked || d->may_have_reported || (d->out->action == SP_ACTION_REPORT && d->is_report_doubtful);
 }
 
 void sp_policy_decide(const struct sp_policy *policy, const struct sp_policy_input *in, struct sp_policy_result *out)
 {
     SP_ASSERT(in->stage < SP_STAGE_COUNT);
     *out = (struct sp_policy_result){ .action = SP_ACTION_ALLOW };
-    struct sp_subject subject;
-    subject.request = in->request;
-    subject.head = in->stage == SP_STAGE_RESPONSE ? in->response : in->request;
-    subject.has_authority = false;
-    if (!subject.head)
+    struct decision d;
+    d.policy = policy;
+    d.out = out;
+    d.is_report_doubtful = d.may_have_allowed = d.may_have_reported = d.may_have_blocked = d.has_exceptions = false;
+    sp_subject_init(&d.subject, in);
+    if (!d.subject.head)
         return;
 
     const struct sp_index *index = policy->indexes[in->stage];
     uint64_t candidates[MAX_WORDS + 1];
-    find_candidates(index, subject.head, candidates);
+    find_candidates(index, d.subject.head, candidates);
     for (size_t w = 0; w < index->n_words; w++) {
         while (candidates[w] != 0) {
             size_t bit = w * WORD_BITS + (size_t) __builtin_ctzll(candidates[w]);
             candidates[w] &= candidates[w] - 1;
-            if (consider(&policy->rules[index->rules[bit]], &subject, out))
+            if (consider(&d, index->rules[bit])) {
+                out->wants_body = wants_body(&d);
                 return;
+            }
         }
     }
+    out->wants_body = wants_body(&d);
 }
 
 size_t sp_policy_count(const struct sp_policy *policy)
@@ -296,4 +320,31 @@ const struct sp_rule *sp_policy_rule(const struct sp_policy *policy, size_t i)
 uint64_t sp_policy_digest(const struct sp_policy *policy)
 {
     return policy->digest;
+}
+
+size_t sp_policy_count_exceptions(const struct sp_policy *policy)
+{
+    return sp_exceptions_count(policy->exceptions);
+}
+
+const struct sp_exception *sp_policy_exception(const struct sp_policy *policy, size_t i)
+{
+    return sp_exceptions_get(policy->exceptions, i);
+}
+
+bool sp_policy_list(const struct sp_policy *policy, size_t i, struct sp_policy_list *list_out)
+{
+    for (size_t at = 0; at < policy->n_rules; at++) {
+        const struct sp_compiled *rule = &policy->rules[at];
+        if (!rule->domains || i-- > 0)
+            continue;
+        *list_out = (struct sp_policy_list){ .rule = &rule->rule,
+            .file = rule->file,
+            .domains = sp_domains_count(rule->domains),
+            .bad_lines = sp_domains_bad_lines(rule->domains),
+            .is_shared = sp_domains_is_shared(rule->domains),
+            .note = sp_domains_note(rule->domains) };
+        return true;
+    }
+    return false;
 }

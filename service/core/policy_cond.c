@@ -39,7 +39,7 @@ enum sp_status sp_node_fail(const struct sp_cfgnode *node, struct sp_error *err,
 
 enum sp_status sp_build_no_memory(struct sp_error *err)
 {
-    return sp_error_set(err, SP_ERR_NOMEM, "catalogue: no memory");
+    return sp_error_set(err, SP_ERR_NOMEM, "policy: no memory");
 }
 
 /* --- values ---------------------------------------------------------------------------------------------------------- */
@@ -54,6 +54,19 @@ enum sp_status sp_node_check_keys(const struct sp_cfgnode *group, const char *co
             is_known = strcmp(key, known[k]) == 0;
         if (!is_known)
             return sp_node_fail(child, err, "unknown key \"%s\"", key);
+    }
+    return SP_OK;
+}
+
+enum sp_status sp_node_only_keys(const struct sp_cfgnode *group, const char *const *known, struct sp_error *err)
+{
+    for (size_t i = 0; i < sp_cfgnode_count(group); i++) {
+        const char *key = sp_cfgnode_name(sp_cfgnode_child(group, i));
+        size_t k = 0;
+        while (known[k] && strcmp(key, known[k]) != 0)
+            k++;
+        if (!known[k])
+            return sp_node_fail(sp_cfgnode_child(group, i), err, "unknown key \"%s\"", key);
     }
     return SP_OK;
 }
@@ -83,9 +96,8 @@ enum sp_status sp_node_need_string(const struct sp_cfgnode *node, const char *wh
 
 static void cond_fini(struct sp_cond *cond)
 {
-    for (size_t i = 0; i < cond->n_words; i++)
-        free(cond->words[i]);
-    free(cond->words);
+    sp_words_free(cond->words, cond->n_words);
+    free(cond->networks);
     free(cond->numbers);
     free(cond->field);
     sp_pattern_free(&cond->pattern);
@@ -101,30 +113,68 @@ const struct sp_cfgnode *sp_node_list_item(const struct sp_cfgnode *node, size_t
     return sp_cfgnode_type(node) == SP_CFG_LIST ? sp_cfgnode_child(node, i) : node;
 }
 
-static enum sp_status add_word(struct sp_cond *cond, const struct sp_cfgnode *node, size_t max, struct sp_error *err)
+void sp_words_free(char **words, size_t n)
 {
-    enum sp_status status = sp_node_need_string(node, cond->predicate->key, max, err);
-    if (status != SP_OK)
-        return status;
-    cond->words[cond->n_words] = strdup(sp_cfgnode_string(node));
-    if (!cond->words[cond->n_words])
-        return sp_build_no_memory(err);
-    cond->n_words++;
-    return SP_OK;
+    for (size_t i = 0; i < n; i++)
+        free(words[i]);
+    free(words);
 }
 
-static enum sp_status read_words(struct sp_cond *cond, const struct sp_cfgnode *node, struct sp_error *err)
+enum sp_status sp_node_read_words(
+    const struct sp_cfgnode *node, const char *what, size_t max, char ***words_out, size_t *n_out, struct sp_error *err)
 {
     size_t n = sp_node_list_count(node);
     if (n == 0)
-        return sp_node_fail(node, err, "%s is empty", cond->predicate->key);
-    cond->words = calloc(n, sizeof(*cond->words));
-    if (!cond->words)
+        return sp_node_fail(node, err, "%s is empty", what);
+    *n_out = 0;
+    *words_out = calloc(n, sizeof(**words_out));
+    if (!*words_out)
         return sp_build_no_memory(err);
-    enum sp_status status = SP_OK;
-    for (size_t i = 0; i < n && status == SP_OK; i++)
-        status = add_word(cond, sp_node_list_item(node, i), WORD_MAX_BYTES, err);
-    return status;
+    for (size_t i = 0; i < n; i++) {
+        const struct sp_cfgnode *item = sp_node_list_item(node, i);
+        enum sp_status status = sp_node_need_string(item, what, max, err);
+        if (status != SP_OK)
+            return status;
+        (*words_out)[i] = strdup(sp_cfgnode_string(item));
+        if (!(*words_out)[i])
+            return sp_build_no_memory(err);
+        (*n_out)++;
+    }
+    return SP_OK;
+}
+
+enum sp_status sp_node_read_networks(
+    const struct sp_cfgnode *node, const char *what, struct sp_network **networks_out, size_t *n_out, struct sp_error *err)
+{
+    size_t n = sp_node_list_count(node);
+    if (n == 0)
+        return sp_node_fail(node, err, "%s is empty", what);
+    *networks_out = calloc(n, sizeof(**networks_out));
+    if (!*networks_out)
+        return sp_build_no_memory(err);
+    *n_out = n;
+    for (size_t i = 0; i < n; i++) {
+        const struct sp_cfgnode *item = sp_node_list_item(node, i);
+        enum sp_status status = sp_node_need_string(item, what, WORD_MAX_BYTES, err);
+        if (status != SP_OK)
+            return status;
+        const char *fault = sp_network_parse(sp_str_from(sp_cfgnode_string(item)), &(*networks_out)[i]);
+        if (fault)
+            return sp_node_fail(item, err, "%s: \"%s\" %s", what, sp_cfgnode_string(item), fault);
+    }
+    return SP_OK;
+}
+
+static enum sp_status read_words(struct sp_cond *cond, const struct sp_cfgnode *node, size_t max, struct sp_error *err)
+{
+    return sp_node_read_words(node, cond->predicate->key, max, &cond->words, &cond->n_words, err);
+}
+
+static enum sp_status read_networks(struct sp_cond *cond, const struct sp_cfgnode *node, struct sp_error *err)
+{
+    size_t n;
+    enum sp_status status = read_words(cond, node, WORD_MAX_BYTES, err);
+    return status == SP_OK ? sp_node_read_networks(node, cond->predicate->key, &cond->networks, &n, err) : status;
 }
 
 static enum sp_status read_numbers(struct sp_cond *cond, const struct sp_cfgnode *node, struct sp_error *err)
@@ -149,10 +199,9 @@ static enum sp_status read_numbers(struct sp_cond *cond, const struct sp_cfgnode
 
 static enum sp_status read_pattern(struct sp_cond *cond, const struct sp_cfgnode *node, struct sp_error *err)
 {
-    cond->words = calloc(1, sizeof(*cond->words));
-    if (!cond->words)
-        return sp_build_no_memory(err);
-    enum sp_status status = add_word(cond, node, PATTERN_MAX_BYTES, err);
+    enum sp_status status = sp_node_need_type(node, SP_CFG_STRING, cond->predicate->key, "a string", err);
+    if (status == SP_OK)
+        status = read_words(cond, node, PATTERN_MAX_BYTES, err);
     if (status != SP_OK)
         return status;
     struct sp_error why = { 0 };
@@ -166,13 +215,11 @@ static enum sp_status read_pattern(struct sp_cond *cond, const struct sp_cfgnode
 static enum sp_status read_cond(struct sp_cond *cond, const struct sp_cfgnode *node, enum sp_stage stage, struct sp_error *err)
 {
     const struct sp_predicate *predicate = cond->predicate;
-    if (!predicate->matches)
-        return sp_node_fail(node, err, "\"%s\" is not supported by this version", predicate->key);
     if ((predicate->stages & (1u << stage)) == 0)
         return sp_node_fail(node, err, "\"%s\" means nothing in stage %s", predicate->key, stage_names[stage]);
     switch (predicate->argument) {
     case SP_ARG_WORDS:
-        return read_words(cond, node, err);
+        return read_words(cond, node, WORD_MAX_BYTES, err);
     case SP_ARG_NUMBERS:
         return read_numbers(cond, node, err);
     case SP_ARG_PATTERN:
@@ -180,6 +227,12 @@ static enum sp_status read_cond(struct sp_cond *cond, const struct sp_cfgnode *n
     case SP_ARG_BOOL:
         cond->is_wanted = sp_cfgnode_type(node) == SP_CFG_BOOL && sp_cfgnode_bool(node);
         return sp_node_need_type(node, SP_CFG_BOOL, predicate->key, "true or false", err);
+    case SP_ARG_TRUE:
+        if (sp_cfgnode_type(node) != SP_CFG_BOOL || !sp_cfgnode_bool(node))
+            return sp_node_fail(node, err, "%s must be true, or not be there", predicate->key);
+        return SP_OK;
+    case SP_ARG_NETWORKS:
+        return read_networks(cond, node, err);
     }
     return SP_ERR_CONF;
 }
@@ -222,7 +275,7 @@ static enum sp_status read_when_item(struct sp_compiled *rule, const struct sp_c
     const struct sp_cfgnode *field = sp_cfgnode_get(item, "field");
     const struct sp_cfgnode *prefix = sp_cfgnode_get(item, "field_prefix");
     if (!field == !prefix || sp_cfgnode_count(item) != 2)
-        return sp_node_fail(item, err, "a condition is one of field, field_prefix and one of present, value");
+        return sp_node_fail(item, err, "a condition is one of field, field_prefix and one of present, value, jwt");
     const struct sp_cfgnode *name = field ? field : prefix;
     status = sp_node_need_string(name, sp_cfgnode_name(name), WORD_MAX_BYTES, err);
     if (status == SP_OK && !is_token(sp_cfgnode_string(name)))

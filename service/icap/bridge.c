@@ -75,6 +75,9 @@ enum sp_step bridge_head(struct bridge *b)
     };
     if (start.user.n == 0)
         start.user = icap_field(req, "X-Authenticated-User");
+    start.sni = icap_field(req, "X-SNI"); /* Squid: adaptation_meta X-SNI "%ssl::>sni"; "-" when there is none */
+    if (sp_str_equal(start.sni, SP_STR("-")))
+        start.sni.n = 0;
     bool is_viewed = view_head(&b->request, SP_MESSAGE_REQUEST, ci_http_request_headers(req));
     if (start.direction == SP_RESPMOD)
         is_viewed = view_head(&b->response, SP_MESSAGE_RESPONSE, ci_http_response_headers(req)) && is_viewed;

@@ -18,22 +18,34 @@ static void require(int condition)
         abort();
 }
 
-/* Loaded once, and kept: only a fuzz target may have such a static. */
-static const struct sp_policy *policy(void)
+/* Loaded once, and kept: only a fuzz target may have such statics. */
+static const struct sp_policy *load(const char *site, struct sp_policy **policy)
 {
-    static struct sp_policy *shipped;
     const char *root = getenv("SRCDIR");
-    char dir[512];
-    if (shipped)
-        return shipped;
+    char dir[512], path[512];
+    if (*policy)
+        return *policy;
     snprintf(dir, sizeof(dir), "%s/etc/catalogue", root ? root : ".");
-    struct sp_conf conf = { .catalogue = dir };
+    snprintf(path, sizeof(path), "%s/%s", root ? root : ".", site ? site : "");
+    struct sp_conf conf = { .path = site ? path : NULL, .catalogue = dir };
     struct sp_error err = { 0 };
-    if (sp_policy_new(&conf, &err, &shipped) != SP_OK) {
+    if (sp_policy_new(&conf, &err, policy) != SP_OK) {
         fprintf(stderr, "%s\n", err.text);
         abort();
     }
-    return shipped;
+    return *policy;
+}
+
+static const struct sp_policy *shipped(void)
+{
+    static struct sp_policy *policy;
+    return load(NULL, &policy);
+}
+
+static const struct sp_policy *with_site(void)
+{
+    static struct sp_policy *policy;
+    return load("tests/data/policy/fuzz/site.conf", &policy);
 }
 
 static unsigned touch(struct sp_str s)
@@ -76,21 +88,50 @@ static void read_all(const struct sp_message *msg)
     sum += touch(sp_message_media_type(msg));
 }
 
-static void decide(const struct sp_message *msg)
+/* Without a body, and with these bytes as the body: one that was not asked for changes nothing. */
+static void decide(const struct sp_message *msg, struct sp_str body)
 {
     bool is_response = msg->kind == SP_MESSAGE_RESPONSE;
-    struct sp_policy_input in = { SP_STAGE_REQUEST, is_response ? NULL : msg, is_response ? msg : NULL };
+    struct sp_policy_input in = { .stage = SP_STAGE_REQUEST, .request = is_response ? NULL : msg, .response = is_response ? msg : NULL };
     if (is_response)
         in.stage = SP_STAGE_RESPONSE;
     else if (msg->is_connect)
         in.stage = SP_STAGE_CONNECT;
     struct sp_policy_result result;
-    sp_policy_decide(policy(), &in, &result);
+    sp_policy_decide(shipped(), &in, &result);
+    struct sp_policy_input whole = in;
+    struct sp_policy_result judged;
+    whole.body = body;
+    whole.is_body_known = true;
+    sp_policy_decide(shipped(), &whole, &judged);
+    require(!judged.wants_body && (result.wants_body || judged.action == result.action));
     require((result.rule == NULL) == (result.action == SP_ACTION_ALLOW));
     bool shows_sstp = sp_str_equal(msg->method, SP_STR("SSTP_DUPLEX_POST"));
     shows_sstp |= !is_response && msg->is_connect && sp_message_field(msg, SP_STR("SSTPVERSION"));
     shows_sstp |= !is_response && !msg->is_connect && sp_message_field(msg, SP_STR("SSTPCORRELATIONID"));
     require(!shows_sstp || result.action == SP_ACTION_BLOCK);
+}
+
+/* A site's own rules and exceptions: who asks is taken from the head. */
+static void decide_with_site(const struct sp_message *msg, struct sp_str body)
+{
+    struct sp_policy_input in = { .stage = SP_STAGE_REQUEST, .request = msg, .user = SP_STR("Bob"), .body = body, .is_body_known = true };
+    struct sp_policy_result result;
+    if (msg->kind == SP_MESSAGE_RESPONSE) {
+        in.stage = SP_STAGE_RESPONSE;
+        in.request = NULL;
+        in.response = msg;
+    } else if (msg->is_connect) {
+        in.stage = SP_STAGE_CONNECT;
+    }
+    in.client = msg->version;
+    in.sni = msg->n_fields > 0 ? msg->fields[0].value : SP_STR("");
+    sp_policy_decide(with_site(), &in, &result);
+    require((result.exception == NULL) == (result.excepted == NULL) && !result.wants_body);
+    in.client = SP_STR("10.1.2.3");
+    in.is_body_known = false;
+    sp_policy_decide(with_site(), &in, &result);
+    require((result.exception == NULL) == (result.excepted == NULL));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -102,7 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(status == SP_OK || status == SP_ERR_SYNTAX || status == SP_ERR_LIMIT);
         if (head) {
             read_all(sp_head_message(head));
-            decide(sp_head_message(head));
+            decide(sp_head_message(head), (struct sp_str){ (const char *) data, size });
+            decide_with_site(sp_head_message(head), (struct sp_str){ (const char *) data, size });
         }
         sp_head_free(&head);
     }

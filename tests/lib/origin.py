@@ -36,7 +36,7 @@ class Answer:
 
 
 class Origin:
-    def __init__(self, tls=None, host="127.0.0.1", name="localhost"):
+    def __init__(self, tls=None, host="127.0.0.1", name="localhost", port=0):
         self.answers = {}
         self.requests = []
         self.name = name
@@ -44,7 +44,7 @@ class Origin:
         if tls:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(tls.cert, tls.key)
-        self.listener = socket.create_server((host, 0), backlog=64)
+        self.listener = socket.create_server((host, port), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.stopping = False
         threading.Thread(target=self._accept, daemon=True).start()

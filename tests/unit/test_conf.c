@@ -41,6 +41,7 @@ START_TEST(test_defaults)
     ck_assert_int_eq(conf->max_object_size, 256 << 20);
     ck_assert_int_eq(conf->scan_ms, 120000);
     ck_assert_int_eq(conf->log_decisions, SP_LOG_NOTABLE);
+    ck_assert_int_eq(conf->mode, SP_MODE_ENFORCE);
     ck_assert_uint_eq(conf->databases.n, 1);
     ck_assert_str_eq(conf->databases.items[0], SP_DATABASE_DIR);
     ck_assert_int_eq(conf->outcomes[SP_OUTCOME_ERROR], SP_ACTION_BLOCK);
@@ -58,6 +59,8 @@ START_TEST(test_every_type)
     struct sp_conf *conf = load(
         "run_dir = \"/r\";\n"
         "connect_page = true;\n"
+        "mode = \"monitor\";\n"
+        "rules = ( 1 ); lists = ( 2 ); exceptions = ( 3 ); rule_actions = ( 4 );\n" /* the policy's to read */
         "max_object_size = 4096;\n"
         "log: { file = \"\"; decisions = \"all\"; };\n"
         "spool: { memory = \"64k\"; };\n"
@@ -67,6 +70,7 @@ START_TEST(test_every_type)
     ck_assert_str_eq(conf->path, path);
     ck_assert_str_eq(conf->run_dir, "/r");
     ck_assert(conf->connect_page);
+    ck_assert_int_eq(conf->mode, SP_MODE_MONITOR);
     ck_assert_int_eq(conf->max_object_size, 4096);
     ck_assert_str_eq(conf->log_file, "");
     ck_assert_int_eq(conf->log_decisions, SP_LOG_ALL);
@@ -139,6 +143,9 @@ START_TEST(test_faults)
         { "rundir = \"/r\";", ":1: unknown key `rundir' (did you mean `run_dir'?)" },
         { "scan: { memory = 65536; };", ":1: unknown key `scan.memory' (did you mean `spool.memory'?)" },
         { "bogus = 1;", ":1: unknown key `bogus'" },
+        { "exeptions = ( );", ":1: unknown key `exeptions' (did you mean `exceptions'?)" },
+        { "rule_action = ( );", ":1: unknown key `rule_action' (did you mean `rule_actions'?)" },
+        { "mode = \"watch\";", ":1: `mode' is \"watch\", but must be one of enforce|monitor" },
         { "bogus: { x = 1; };", ":1: unknown key `bogus'" },
         { "outcomes: { eror = \"block\"; };", ":1: unknown key `outcomes.eror' (did you mean `outcomes.error'?)" },
         { "categories: { vnp = \"block\"; };", ":1: unknown key `categories.vnp' (did you mean `categories.vpn'?)" },

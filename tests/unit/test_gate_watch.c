@@ -196,7 +196,7 @@ START_TEST(a_storm_of_reloads_disturbs_nobody)
     for (size_t i = 0; i < 4; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, decide_for_ever, watch), 0);
     uint64_t digest = digest_now(watch);
-    for (int i = 0; i < 25; i++) {
+    for (int i = 0; i < 100; i++) {
         write_rules(i % 2 ? "X-A" : "X-Both");
         digest = await_other_digest(watch, digest);
     }

@@ -20,7 +20,9 @@ static const char rules[] = "category = \"vpn\";\n"
                             "    false_positives = \"none\"; reference = \"test\"; },\n"
                             "  { id = \"t-report\"; name = \"test report\"; stage = \"request\";\n"
                             "    when = ( { field = \"X-Odd\"; present = true; } ); action = \"report\"; evidence = \"seen\";\n"
-                            "    false_positives = \"none\"; reference = \"test\"; }\n"
+                            "    false_positives = \"none\"; reference = \"test\"; },\n"
+                            "  { id = \"t-body\"; name = \"test body\"; stage = \"response\"; body = \"^hello h\";\n"
+                            "    action = \"block\"; evidence = \"seen\"; false_positives = \"none\"; reference = \"test\"; }\n"
                             ");\n";
 
 static void write_file(const char *path, const char *text)
@@ -164,6 +166,7 @@ static void transact(struct sp_gate *gate, const char *request, const char *resp
 #define GET "GET http://site.example/file HTTP/1.1\r\nHost: site.example\r\n\r\n"
 #define POST "POST http://site.example/up HTTP/1.1\r\nHost: site.example\r\nContent-Type: text/plain\r\n\r\n"
 #define OK200 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+#define POST_GZIP "POST http://site.example/up HTTP/1.1\r\nHost: site.example\r\nContent-Encoding: GZip\r\n\r\n"
 #define CODED(name) "HTTP/1.1 200 OK\r\nContent-Encoding: " name "\r\n\r\n"
 
 static char body[BODY_MAX];
@@ -214,6 +217,13 @@ START_TEST(outcomes_and_actions)
         { "ordinary CONNECT", "c", "", "CONNECT site.example:443 HTTP/1.1\r\nHost: site.example:443\r\n\r\n", "", 0, false, SP_OUTCOME_NONE, SP_ACTION_ALLOW, SP_STEP_PASS },
         { "category allowed", "c", "categories = { vpn = \"allow\"; };", "CONNECT v:443 HTTP/1.1\r\nX-VPN: x\r\n\r\n", "", 0, false, SP_OUTCOME_NONE, SP_ACTION_ALLOW, SP_STEP_PASS },
         { "category reported", "c", "categories = { vpn = \"report\"; };", "CONNECT v:443 HTTP/1.1\r\nX-VPN: x\r\n\r\n", "", 0, false, SP_OUTCOME_RULE, SP_ACTION_REPORT, SP_STEP_PASS },
+        { "monitored", "c", "mode = \"monitor\";", "CONNECT v:443 HTTP/1.1\r\nX-VPN: x\r\n\r\n", "", 0, false, SP_OUTCOME_RULE, SP_ACTION_REPORT, SP_STEP_PASS },
+        { "monitored, infected", "i", "mode = \"monitor\";", GET, OK200, 10, true, SP_OUTCOME_INFECTED, SP_ACTION_BLOCK, SP_STEP_BLOCK },
+        { "excepted host", "c", "exceptions = ( { host = \"v.example\"; } );", "CONNECT a.v.example:443 HTTP/1.1\r\nX-VPN: x\r\n\r\n", "", 0, false, SP_OUTCOME_NONE, SP_ACTION_ALLOW, SP_STEP_PASS },
+        { "excepted client", "c", "exceptions = ( { client = \"192.0.2.0/24\"; } );", "CONNECT a:443 HTTP/1.1\r\nX-VPN: x\r\n\r\n", "", 0, false, SP_OUTCOME_NONE, SP_ACTION_ALLOW, SP_STEP_PASS },
+        { "excepted user", "c", "exceptions = ( { user = \"bob\"; } );", "CONNECT a:443 HTTP/1.1\r\nX-VPN: x\r\n\r\n", "", 0, false, SP_OUTCOME_NONE, SP_ACTION_ALLOW, SP_STEP_PASS },
+        { "another user", "c", "exceptions = ( { user = \"alice\"; } );", "CONNECT a:443 HTTP/1.1\r\nX-VPN: x\r\n\r\n", "", 0, false, SP_OUTCOME_RULE, SP_ACTION_BLOCK, SP_STEP_BLOCK },
+        { "exceptions pass no malware", "i", "exceptions = ( { host = \"site.example\"; } );", GET, OK200, 10, true, SP_OUTCOME_INFECTED, SP_ACTION_BLOCK, SP_STEP_BLOCK },
         { "own field", "c", "", "CONNECT a:443 HTTP/1.1\r\nx-sallyport-block: me\r\n\r\n", "", 0, false, SP_OUTCOME_NONE, SP_ACTION_ALLOW, SP_STEP_EDIT },
         { "own field and upload", "c", "", "POST / HTTP/1.1\r\nX-Sallyport-Foo : me\r\n\r\n", "", 10, true, SP_OUTCOME_CLEAN, SP_ACTION_ALLOW, SP_STEP_EDIT },
         { "reported upload", "c", "", "POST / HTTP/1.1\r\nX-Odd: 1\r\n\r\n", "", 10, true, SP_OUTCOME_RULE, SP_ACTION_REPORT, SP_STEP_PASS },
@@ -268,7 +278,7 @@ START_TEST(the_decoded_body_is_scanned_and_the_coded_one_delivered)
     struct sp_gate *gate = open_gate("c", "");
     size_t n = sizeof(gzip_hello) - 1;
     for (size_t piece = 1; piece <= n; piece++) {
-        transact(gate, GET, CODED("GZip"), gzip_hello, n, piece);
+        transact(gate, POST_GZIP, "", gzip_hello, n, piece); /* an upload: no rule is on its body */
         ck_assert_int_eq(run.result.outcome, SP_OUTCOME_CLEAN);
         ck_assert_uint_eq(run.out_bytes, n);
         ck_assert_int_eq(memcmp(run.out, gzip_hello, n), 0);
@@ -276,6 +286,29 @@ START_TEST(the_decoded_body_is_scanned_and_the_coded_one_delivered)
     close_gate(&gate);
     ck_assert_uint_eq(fake.body_bytes, strlen("hello hello hello"));
     ck_assert_int_eq(memcmp(fake.body, "hello hello hello", fake.body_bytes), 0);
+}
+END_TEST
+
+START_TEST(rules_on_the_body_see_the_plain_one_in_any_chunking)
+{
+    static const size_t pieces[] = { 1, 3, 100 };
+    struct sp_gate *gate = open_gate("c", "");
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        transact(gate, GET, CODED("gzip"), gzip_hello, sizeof(gzip_hello) - 1, pieces[i]);
+        ck_assert_int_eq(run.result.outcome, SP_OUTCOME_RULE);
+        ck_assert_int_eq(run.step, SP_STEP_BLOCK);
+        transact(gate, GET, OK200, "hello Hello", 11, pieces[i]);
+        ck_assert_int_eq(run.result.outcome, SP_OUTCOME_CLEAN);
+        transact(gate, GET, OK200, "", 0, pieces[i]);
+        ck_assert_int_eq(run.result.outcome, SP_OUTCOME_NONE);
+    }
+    close_gate(&gate);
+    gate = open_gate("c", "mode = \"monitor\";");
+    transact(gate, GET, OK200, "hello hello", 11, 4);
+    ck_assert_int_eq(run.result.outcome, SP_OUTCOME_RULE);
+    ck_assert_int_eq(run.result.action, SP_ACTION_REPORT);
+    ck_assert_ptr_nonnull(strstr(last_log_line(), "\"monitor\":true"));
+    close_gate(&gate);
 }
 END_TEST
 
@@ -403,6 +436,7 @@ int main(void)
     tcase_add_test(c, outcomes_and_actions);
     tcase_add_test(c, any_chunking_scans_the_same_bytes);
     tcase_add_test(c, the_decoded_body_is_scanned_and_the_coded_one_delivered);
+    tcase_add_test(c, rules_on_the_body_see_the_plain_one_in_any_chunking);
     tcase_add_test(c, a_coded_body_cut_anywhere_is_undecodable);
     tcase_add_test(c, a_mark_names_the_rule_and_a_clients_own_mark_goes);
     tcase_add_test(c, a_client_that_leaves_is_logged_and_counted);

@@ -151,7 +151,7 @@ START_TEST(test_response_and_request)
     struct sp_head *request = parse(request_bytes, sizeof(request_bytes) - 1, SP_MESSAGE_REQUEST);
     struct sp_head *response = parse(response_bytes, sizeof(response_bytes) - 1, SP_MESSAGE_RESPONSE);
     struct sp_policy_result result;
-    struct sp_policy_input in = { SP_STAGE_RESPONSE, sp_head_message(request), sp_head_message(response) };
+    struct sp_policy_input in = { .stage = SP_STAGE_RESPONSE, .request = sp_head_message(request), .response = sp_head_message(response) };
     sp_policy_decide(policy, &in, &result);
     ck_assert_int_eq(result.action, SP_ACTION_BLOCK);
     in.request = NULL;
@@ -160,7 +160,7 @@ START_TEST(test_response_and_request)
     in.response = NULL;
     sp_policy_decide(policy, &in, &result);
     ck_assert_int_eq(result.action, SP_ACTION_ALLOW);
-    in = (struct sp_policy_input){ SP_STAGE_REQUEST, NULL, NULL };
+    in = (struct sp_policy_input){ .stage = SP_STAGE_REQUEST };
     sp_policy_decide(policy, &in, &result);
     ck_assert_int_eq(result.action, SP_ACTION_ALLOW);
     sp_head_free(&request);
@@ -252,8 +252,8 @@ static const struct {
 } action_cases[] = {
     { false, SP_ACTION_ALLOW, { SP_ACTION_ALLOW, SP_ACTION_REPORT, SP_ACTION_BLOCK }, "b" },
     { true, SP_ACTION_ALLOW, { SP_ACTION_ALLOW, SP_ACTION_ALLOW, SP_ACTION_ALLOW }, "" },
-    { true, SP_ACTION_REPORT, { SP_ACTION_REPORT, SP_ACTION_REPORT, SP_ACTION_REPORT }, "a" },
-    { true, SP_ACTION_BLOCK, { SP_ACTION_BLOCK, SP_ACTION_BLOCK, SP_ACTION_BLOCK }, "a" },
+    { true, SP_ACTION_REPORT, { SP_ACTION_ALLOW, SP_ACTION_REPORT, SP_ACTION_REPORT }, "r" },
+    { true, SP_ACTION_BLOCK, { SP_ACTION_ALLOW, SP_ACTION_REPORT, SP_ACTION_BLOCK }, "b" },
 };
 
 START_TEST(test_category_action)
@@ -266,8 +266,10 @@ START_TEST(test_category_action)
     site.category_action[SP_CATEGORY_TUNNEL] = SP_ACTION_BLOCK;
     struct sp_policy *policy = policy_of(THREE_RULES, &site);
     ck_assert_uint_eq(sp_policy_count(policy), 3);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         ck_assert_int_eq(sp_policy_rule(policy, i)->action, action_cases[_i].effective[i]);
+        ck_assert_int_eq(sp_policy_rule(policy, i)->own_action, action_cases[0].effective[i]);
+    }
     ck_assert_ptr_null(sp_policy_rule(policy, 3));
     struct sp_policy_result result = decide_bytes(policy, GET(""));
     ck_assert_str_eq(result.rule ? result.rule->id : "", action_cases[_i].decides);
@@ -288,6 +290,8 @@ START_TEST(test_rule_data)
     ck_assert_str_eq(rule->name, "A name");
     ck_assert_str_eq(rule->category, "remote-access");
     ck_assert_str_eq(rule->reference, "A book, page 1");
+    ck_assert_str_eq(rule->false_positives, "some");
+    ck_assert_ptr_nonnull(strstr(rule->origin, "/a.conf:1"));
     ck_assert_int_eq(rule->stage, SP_STAGE_RESPONSE);
     ck_assert_int_eq(rule->action, SP_ACTION_REPORT);
     sp_policy_free(&policy);

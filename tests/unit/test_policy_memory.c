@@ -149,6 +149,49 @@ START_TEST(test_unfold)
 }
 END_TEST
 
+static enum sp_status site_once(void *arg)
+{
+    struct sp_error err = { 0 };
+    struct sp_policy *policy = NULL;
+    enum sp_status status = load_site(arg, &err, &policy);
+    ck_assert((policy != NULL) == (status == SP_OK));
+    ck_assert((err.text[0] == '\0') == (status == SP_OK));
+    sp_policy_free(&policy);
+    return status;
+}
+
+START_TEST(test_site)
+{
+    struct site site;
+    new_site(&site,
+        "rules = ( { id = \"own\"; stage = \"request\"; client = [ \"10.0.0.0/8\", \"::1\" ]; user = ( \"a\", \"b\" ); action = \"allow\"; "
+        "} );"
+        "lists = ( { name = \"l\"; file = \"LIST\"; } ); rule_actions = ( { rule = \"x\"; action = \"report\"; } );"
+        "exceptions = ( { host = ( \"a\", \"b\" ); client = \"::1\"; user = \"u\"; rules = \"list:*\"; }, { user = \"v\"; } );",
+        RULES(RULE("x", "request", "body = \"b\"; when = ( { field = \"A\"; jwt = \"j\"; } );", "block")), "a.example\n");
+    exhaust(site_once, &site, 40);
+    drop_site(&site);
+}
+END_TEST
+
+/* So may a token that cannot be decoded; and a description has room for all or fails. */
+START_TEST(test_token)
+{
+    struct sp_policy *policy = policy_of(RULES(RULE("x", "request", "when = ( { field = \"X\"; jwt = \"no\"; } );", "block")), NULL);
+    static const char bytes[] = "GET / HTTP/1.1\r\nX: a.e30.b\r\n\r\n";
+    struct sp_head *head = parse(bytes, sizeof(bytes) - 1, SP_MESSAGE_REQUEST);
+    for (int n = 0; n < 3; n++) { /* room, match data, none */
+        countdown = n;
+        struct sp_policy_result result = decide(policy, sp_head_message(head));
+        countdown = -1;
+        ck_assert_int_eq(result.action, SP_ACTION_ALLOW);
+        ck_assert_int_eq(result.is_limited, n < 2);
+    }
+    sp_head_free(&head);
+    sp_policy_free(&policy);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("policy_memory");
@@ -158,5 +201,7 @@ int main(void)
     tcase_add_test(tc, test_policy);
     tcase_add_test(tc, test_all_kinds_of_conditions);
     tcase_add_test(tc, test_unfold);
+    tcase_add_test(tc, test_site);
+    tcase_add_test(tc, test_token);
     return unit_run("policy_memory", tc);
 }
