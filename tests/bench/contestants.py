@@ -229,6 +229,9 @@ class VirusScan(CIcap):
         ]
 
 
+EXCEPTIONS = 200
+
+
 class Sallyport(CIcap):
     name, title, service = "sallyport", "sallyport", "sallyport"
 
@@ -245,9 +248,24 @@ class Sallyport(CIcap):
                 f'page_template = "{source}/etc/templates/block.html";\n'
                 f'log : {{ file = "{self.dir}/decisions.log"; }};\n'
                 f'spool : {{ dir = "{self.dir}/spool"; }};\n'
-                f'scan : {{ database = [ "{self.bench.database}" ]; }};\n')
+                f'scan : {{ database = [ "{self.bench.database}" ]; }};\n'
+                f'lists = ( {{ name = "bench"; file = "{self.dir}/domains.txt"; category = "anonymous-proxy"; action = "block"; }} );\n'
+                f'exceptions = ( {", ".join(self.exceptions())} );\n')
+
+    def exceptions(self):
+        """A site's own: most by host, some by network and user."""
+        for i in range(EXCEPTIONS):
+            if i % 10 == 0:
+                yield f'{{ client = "10.{i}.0.0/16"; user = "user{i}"; }}'
+            else:
+                yield f'{{ host = "partner{i}.example.org"; rules = [ "sstp-*" ]; }}'
+
+    def write_domains(self):
+        with open(os.path.join(self.dir, "domains.txt"), "w", encoding="utf-8") as f:
+            f.writelines(f"host-{i * 2654435761 % 4294967296:08x}.blocked-{i % 977}.test\n" for i in range(self.bench.domains))
 
     def start(self):
+        self.write_domains()
         for name in ("run", "spool"):
             os.makedirs(os.path.join(self.dir, name), exist_ok=True)
         with open(os.path.join(self.dir, "sallyport.conf"), "w", encoding="utf-8") as f:

@@ -101,6 +101,10 @@ def render(result):
             out += [table([f"{subject}: ratio", "against", "median", "range", "by processor time", "goal", "reached"], lines), ""]
     lines = [[n["title"], f"{n['pss_kb'] / 1024:,.0f} MB" if n.get("pss_kb") else "-", n.get("processes", "-"),
               f"{n['largest_private_kb'] / 1024:,.1f} MB" if n.get("largest_private_kb") else "-"] for n in names]
+    if result.get("decisions"):
+        d = result["decisions"]
+        out += [f"One policy decision, {d['rules']} rules, {result['settings']['domains']:,} domains, {d['exceptions']} exceptions: median "
+                f"{d['p50_ns'] / 1000:.1f} us, 99 % within {d['p99_ns'] / 1000:.1f} us (goal: 20 us), 99.9 % within {d['p999_ns'] / 1000:.1f} us.", ""]
     out += [table(["memory after the load", "sum of PSS", "processes", "most private to one"], lines), ""]
     engine, ours = (next((n["pss_kb"] for n in names if n["name"] == x and n.get("pss_kb")), None) for x in ("libclamav", "sallyport"))
     if engine and ours:
