@@ -6,6 +6,7 @@
 
 #include "sallyport/conf.h"
 #include "sallyport/declog.h"
+#include "sallyport/log.h"
 #include "sallyport/metrics.h"
 #include "sallyport/page.h"
 #include "sallyport/policy.h"
@@ -33,6 +34,9 @@ struct sp_gate {
 enum sp_status sp_gate_open(const char *conf_path, unsigned flags, struct sp_error *err, struct sp_gate **gate_out) SP_MUST_CHECK;
 struct sp_gate *sp_gate_acquire(struct sp_gate *gate); /* returns gate */
 void sp_gate_release(struct sp_gate **gate);           /* accepts NULL inside; sets NULL; frees with the last one */
+
+/* What an operator should know of a gate that serves now: notes on domain lists, one warning each. */
+void sp_gate_tell(const struct sp_gate *gate, const struct sp_log *log);
 
 /* Changes whenever the policy or an outcome's action does. */
 uint64_t sp_gate_digest(const struct sp_gate *gate);

@@ -105,9 +105,35 @@ static void warn_missing(struct report *report, const char *key, const char *pat
         warn(report, "%s: there is no %s", key, path);
 }
 
-static void warn_all(struct report *report, const struct sp_conf *conf)
+/* A category set to block leaves rules that only report as they are; one that has no others refuses nothing. */
+static void warn_idle_categories(struct report *report, const struct sp_gate *gate)
 {
+    for (unsigned c = 0; c < SP_CATEGORY_COUNT; c++) {
+        const char *name = sp_category_name((enum sp_category) c);
+        bool blocks = false;
+        for (size_t i = 0; i < sp_policy_count(gate->policy); i++) {
+            const struct sp_rule *rule = sp_policy_rule(gate->policy, i);
+            blocks |= rule->action == SP_ACTION_BLOCK && strcmp(rule->category, name) == 0;
+        }
+        if (!blocks && gate->conf->has_category_action[c] && gate->conf->category_action[c] == SP_ACTION_BLOCK)
+            warn(report, "categories.%s is block, but all of its rules only report: raise those you want with rule_actions", name);
+    }
+}
+
+static void warn_lists(struct report *report, const struct sp_gate *gate)
+{
+    struct sp_policy_list list;
+    for (size_t i = 0; sp_policy_list(gate->policy, i, &list); i++)
+        if (list.note[0] != '\0')
+            warn(report, "%s: %s", list.file, list.note);
+}
+
+static void warn_all(struct report *report, const struct sp_gate *gate)
+{
+    const struct sp_conf *conf = gate->conf;
     warn_open_outcomes(report, conf);
+    warn_idle_categories(report, gate);
+    warn_lists(report, gate);
     if (conf->connect_page)
         warn(report, "connect_page is on: Squid must include etc/squid/sallyport.conf, else what is marked would pass");
     if (conf->log_file[0] == '\0')
@@ -142,7 +168,14 @@ static void print_summary(const struct sp_gate *gate)
         const char *name = sp_category_name((enum sp_category) i);
         printf("%s %s %s (%zu)", i > 0 ? "," : "", name, category_action(conf, i), count_rules(gate->policy, name));
     }
-    printf("\noutcomes   ");
+    printf("\nexceptions  %zu\n", sp_policy_count_exceptions(gate->policy));
+    struct sp_policy_list list;
+    for (size_t i = 0; sp_policy_list(gate->policy, i, &list); i++)
+        sp_cli_line(stdout, "list        %s %s: %llu domains of %s", list.rule->id, sp_action_name(list.rule->action),
+            (unsigned long long) list.domains, list.file);
+    if (conf->mode == SP_MODE_MONITOR)
+        printf("mode        monitor: rules refuse nothing\n");
+    printf("outcomes   ");
     const char *comma = "";
     for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++) {
         if (!sp_outcome_is_configurable((enum sp_outcome) i))
@@ -222,7 +255,7 @@ static enum sp_cli_exit run(const struct sp_cli_options *options)
         if (!out)
             print_summary(gate);
         fflush(stdout);
-        warn_all(&report, gate->conf);
+        warn_all(&report, gate);
     }
     if (out) {
         sp_cli_json_add_bool(out, "ok", gate != NULL);

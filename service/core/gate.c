@@ -103,6 +103,14 @@ void sp_gate_release(struct sp_gate **gate)
     *gate = NULL;
 }
 
+void sp_gate_tell(const struct sp_gate *gate, const struct sp_log *log)
+{
+    struct sp_policy_list list;
+    for (size_t i = 0; sp_policy_list(gate->policy, i, &list); i++)
+        if (list.note[0] != '\0')
+            sp_log(log, SP_LOG_WARN, "%s: %s", list.file, list.note);
+}
+
 uint64_t sp_gate_digest(const struct sp_gate *gate)
 {
     return gate->digest;

@@ -113,6 +113,7 @@ static void reload(struct sp_gate_watch *w, uint64_t now)
     sp_gate_release(&old);
     sp_metrics_add(fresh->metrics, SP_METRIC_RELOADS, 1);
     sp_log(&w->log, SP_LOG_NOTICE, "the changed configuration serves now: %s", w->conf_path);
+    sp_gate_tell(fresh, &w->log);
 }
 
 /* Waits one interval. False when the watch ends. */

@@ -148,6 +148,7 @@ static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *s
         return CI_ERROR;
     }
     module.xdata = xdata;
+    sp_gate_tell(gate, &module_log);
     ping_scanner(gate);
     refresh_istag(gate);
     if (sp_gate_watch_new(path, WATCH_MS, &module_log, &gate, &module.watch) != SP_OK) {
