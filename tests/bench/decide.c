@@ -21,7 +21,8 @@
 static const char *const heads[] = {
     "GET https://www.example.com/news/2026/article-17.html?ref=home HTTP/1.1\r\nHost: www.example.com\r\n" BROWSER
     "Cookie: session=0123456789abcdef; theme=dark; consent=yes\r\n\r\n",
-    "GET https://cdn.example.net/assets/app.4f2a.js HTTP/1.1\r\nHost: cdn.example.net\r\n" AGENT "Accept: */*\r\nReferer: https://a.example/\r\n\r\n",
+    "GET https://cdn.example.net/assets/app.4f2a.js HTTP/1.1\r\nHost: cdn.example.net\r\n" AGENT
+    "Accept: */*\r\nReferer: https://a.example/\r\n\r\n",
     "POST https://api.example.org/v1/items HTTP/1.1\r\nHost: api.example.org\r\n" AGENT
     "Content-Type: application/json\r\nContent-Length: 512\r\nAuthorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\r\n\r\n",
     "CONNECT www.example.com:443 HTTP/1.1\r\nHost: www.example.com:443\r\n" AGENT "\r\n",
