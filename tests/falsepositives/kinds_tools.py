@@ -9,8 +9,8 @@ from words import path, query
 def packages(m):
     d = m.dice
     for _ in range(14):
-        m.say("GET", "http://deb.debian.org/debian/dists/bookworm/InRelease", ["User-Agent: Debian APT-HTTP/1.3 (2.6.1)", "Cache-Control: max-age=0", "Accept: text/*", "If-Modified-Since: Sat, 01 Jun 2024 10:00:00 GMT"])
-        m.say("GET", "http://deb.debian.org/debian/pool/main/o/openvpn/openvpn_2.6.3-1_amd64.deb", ["User-Agent: Debian APT-HTTP/1.3 (2.6.1)", "Range: bytes=%s-" % d.number(5), "If-Range: x"])
+        m.say("GET", "http://deb.mirror.example/debian/dists/bookworm/InRelease", ["User-Agent: Debian APT-HTTP/1.3 (2.6.1)", "Cache-Control: max-age=0", "Accept: text/*", "If-Modified-Since: Sat, 01 Jun 2024 10:00:00 GMT"])
+        m.say("GET", "http://deb.mirror.example/debian/pool/main/o/openvpn/openvpn_2.6.3-1_amd64.deb", ["User-Agent: Debian APT-HTTP/1.3 (2.6.1)", "Range: bytes=%s-" % d.number(5), "If-Range: x"])
         m.say("GET", "http://archive.example.com/ubuntu/pool/main/o/openconnect/openconnect_9.01-3_amd64.deb", ["User-Agent: Ubuntu APT-HTTP/1.3 (2.7.14)"])
         m.say("GET", "https://mirrors.example.com/metalink?repo=fedora-40&arch=x86_64", ["User-Agent: libdnf (Fedora Linux 40; workstation; Linux.x86_64)", "Accept: */*"])
         m.say("GET", "https://mirrors.example.com/fedora/Packages/s/softether-4.rpm", ["User-Agent: libdnf (Fedora Linux 40; server; Linux.x86_64)", "Accept: */*"])
