@@ -16,7 +16,17 @@ enum sp_scand_state {
     SP_SCAND_LOADING,  /* no engine yet */
     SP_SCAND_SERVING,  /* an engine answers */
     SP_SCAND_DEGRADED, /* an engine answers, but the newest load was refused or workers keep dying */
-    SP_SCAND_STOPPED   /* shut down in good order */
+    SP_SCAND_STOPPED,  /* shut down in good order */
+    SP_SCAND_STOPPING  /* finishes what it holds, takes nothing more */
+};
+
+/* What confines the workers: bits of sp_board.sandbox. */
+enum sp_sandbox_part {
+    SP_SANDBOX_LANDLOCK = 1, /* which files */
+    SP_SANDBOX_SECCOMP = 2,  /* which system calls */
+    SP_SANDBOX_NO_NEW_PRIVS = 4,
+    SP_SANDBOX_LIMITS = 8,   /* memory, processor time, files */
+    SP_SANDBOX_TMPFS = 16    /* the scratch folder is a file system of its own, of sandbox_scratch_bytes */
 };
 
 struct sp_board_worker { /* one slot; written by the worker, cleared by its generation */
@@ -24,6 +34,7 @@ struct sp_board_worker { /* one slot; written by the worker, cleared by its gene
     atomic_uint generation;
     _Atomic int64_t busy_since_us; /* monotonic; 0: idle */
     _Atomic int64_t deadline_us;   /* monotonic; kill past this; 0: idle */
+    atomic_int forbidden;          /* 1 + the number of the system call that the sandbox killed it for; 0: none */
 };
 
 struct sp_board {
@@ -44,6 +55,13 @@ struct sp_board {
     _Atomic uint64_t timed_out; /* workers stopped at their deadline */
     _Atomic uint64_t refused;   /* engines that did not load or failed the self-test */
     char last_error[SP_BOARD_TEXT_SIZE]; /* newest refusal; written by the supervisor only; terminated */
+    /* Loads since start, the first one included; one at a time. A load that is refused has its text in last_error before it is done. */
+    _Atomic uint64_t loads_begun, loads_done;
+    atomic_uint is_load_refused;       /* the newest one that is done */
+    _Atomic int64_t refused_wall_us;   /* when an engine was refused last; 0: never */
+    char last_death[SP_BOARD_TEXT_SIZE]; /* why a worker crashed last; written by who reaped it; terminated */
+    atomic_uint sandbox, landlock_abi; /* enum sp_sandbox_part */
+    _Atomic uint64_t sandbox_scratch_bytes;
     struct sp_board_worker workers[SP_BOARD_MAX_WORKERS];
 };
 
@@ -54,6 +72,16 @@ enum sp_status sp_board_open_reader(const char *path, struct sp_error *err, cons
 void sp_board_close(const struct sp_board **board); /* unmaps; sets NULL */
 
 void sp_board_count_workers(const struct sp_board *board, unsigned *alive_out, unsigned *busy_out);
+
+/* The engine of the scanner that serves now, for whoever only wants to know when it changes: an update must be noticed also while
+ * nothing is scanned. False, and *engine_out is left alone, if none serves: what a dead one left on its board does not count. Asks
+ * for the process by its id, so all must share one process id namespace. */
+bool sp_board_engine(const char *path, uint64_t *engine_out) SP_MUST_CHECK;
+
+/* "landlock abi 7, seccomp, no_new_privs, limits; scratch tmpfs 512M"; what is missing is said too: "no landlock". */
+#define SP_BOARD_SANDBOX_TEXT_SIZE 128
+void sp_board_sandbox_text(const struct sp_board *board, char out[SP_BOARD_SANDBOX_TEXT_SIZE]);
+
 const char *sp_scand_state_name(enum sp_scand_state state); /* "loading", ... */
 
 #endif

@@ -26,6 +26,7 @@ struct sp_decision {
     const char *category;
     const char *excepted; /* a rule that matched and that an exception passed over */
     bool is_monitored;    /* would have been refused, but for mode = "monitor"; left out when false */
+    bool is_cached;       /* known to be clean, not scanned; left out when false */
     const char *signature;
     struct sp_str encoding;
     uint64_t bytes;      /* of the body as it came */

@@ -30,8 +30,11 @@ typedef enum sp_status (*sp_decode_sink_fn)(void *arg, const void *p, size_t n);
 
 struct sp_decode;
 
-/* True if msg names a coding other than identity, in any number of Content-Encoding fields (comma-joined or
- * repeated, any case). */
+/* True if name is a coding that can be undone (any case), or identity. */
+bool sp_decode_is_known(struct sp_str name);
+
+/* True if msg names a coding in any number of Content-Encoding fields (comma-joined or repeated, any case). identity is none, and
+ * so is what servers write by mistake ("utf-8", "none"). */
 bool sp_decode_is_needed(const struct sp_message *msg);
 
 /* Builds the chain that msg's Content-Encoding fields ask for, last coding first. BAD: a name nobody knows (its text

@@ -4,12 +4,14 @@
 #ifndef SALLYPORT_GATE_H
 #define SALLYPORT_GATE_H
 
+#include "sallyport/cache.h"
 #include "sallyport/conf.h"
 #include "sallyport/declog.h"
 #include "sallyport/log.h"
 #include "sallyport/metrics.h"
 #include "sallyport/page.h"
 #include "sallyport/policy.h"
+#include "sallyport/quota.h"
 #include "sallyport/scan_client.h"
 
 #include <stdatomic.h>
@@ -20,7 +22,11 @@ struct sp_gate {
     struct sp_page *page;
     struct sp_declog *declog;   /* NULL in tools */
     struct sp_metrics *metrics; /* never NULL */
-    struct sp_scan_client scanner;
+    struct sp_quota *quota;     /* of all spools of all processes; NULL in tools */
+    struct sp_cache *cache;     /* what is known to be clean; NULL in tools, and where it is turned off */
+    struct sp_digest digest_model; /* for digests that the cache is asked with */
+    struct sp_scan_client scanner; /* in tools it does not wait for a scanner that is not there */
+    struct sp_scan_absence scanner_absence;
     uint64_t digest;     /* of the policy and what is done about outcomes */
     atomic_uint next_id; /* for transaction ids */
     atomic_uint refs;
@@ -34,6 +40,11 @@ struct sp_gate {
 enum sp_status sp_gate_open(const char *conf_path, unsigned flags, struct sp_error *err, struct sp_gate **gate_out) SP_MUST_CHECK;
 struct sp_gate *sp_gate_acquire(struct sp_gate *gate); /* returns gate */
 void sp_gate_release(struct sp_gate **gate);           /* accepts NULL inside; sets NULL; frees with the last one */
+/* Nobody but the caller holds it; stays so if the caller gave it to nobody. */
+bool sp_gate_is_unused(const struct sp_gate *gate);
+
+/* Lets the counter of transaction ids begin elsewhere in each process. Called by sp_gate_open, and anew after fork. */
+void sp_gate_begin_ids(struct sp_gate *gate);
 
 /* What an operator should know of a gate that serves now: notes on domain lists, one warning each. */
 void sp_gate_tell(const struct sp_gate *gate, const struct sp_log *log);

@@ -1,6 +1,7 @@
 /* The gate that serves now, and a thread that builds a new one when a file it was made of has changed. A bad file changes
  * nothing: the old gate serves on and the log says why, once for each change. No transaction waits: the new gate is built
- * aside and the pointer is swapped under a short lock; transactions keep the gate that they began with.
+ * aside and the pointer is swapped under a short lock; transactions keep the gate that they began with. The same thread reads which
+ * engine the scanner has (run_dir/scand.stat), so that counters, ISTag and cache follow an update without a scan.
  *
  * Built before a server forks; the thread is begun in each process on its first use, because threads do not survive fork. */
 #ifndef SALLYPORT_GATE_WATCH_H

@@ -4,10 +4,13 @@
  *   sp_txn_new -> sp_txn_head -+-> PASS ------------------------------------> (unchanged)
  *                              +-> EDIT ------------------------------------> (head changed, see sp_txn_edits)
  *                              +-> BLOCK -----------------------------------> (page)
- *                              +-> BODY: sp_txn_body ... sp_txn_end --> PASS | BLOCK
+ *                              +-> BODY: sp_txn_body ... sp_txn_complete -> SCAN: sp_txn_wait ... -> PASS | EDIT | BLOCK
  *
  * A head that needs both an edit and a scan says BODY; sp_txn_edits then applies once the body passed.
  * While the body arrives sp_txn_body may say RELEASE: the object is too large and may pass; from then on its bytes must flow.
+ * Where the driver allows it, sp_txn_body and sp_txn_wait may say TRICKLE: hold_time has passed without a decision.
+ * The reply begins, edited as sp_txn_edits says, and sp_txn_read gives the few bytes that may go out until the decision, which
+ * then is RELEASE or CUT.
  * One thread drives one transaction. */
 #ifndef SALLYPORT_INSPECT_H
 #define SALLYPORT_INSPECT_H
@@ -31,11 +34,14 @@ struct sp_txn_start {
 };
 
 enum sp_step {
-    SP_STEP_PASS,   /* as it came */
-    SP_STEP_EDIT,   /* pass with an edited head */
-    SP_STEP_BODY,   /* feed the body */
-    SP_STEP_RELEASE, /* pass, and do not wait for the end of the body */
-    SP_STEP_BLOCK   /* refuse with the page */
+    SP_STEP_PASS,    /* as it came */
+    SP_STEP_EDIT,    /* pass with an edited head */
+    SP_STEP_BODY,    /* feed the body */
+    SP_STEP_TRICKLE, /* undecided, and the reply begins or has begun: feed the body or wait on, and deliver what may be read */
+    SP_STEP_SCAN,    /* undecided, the body is complete: wait */
+    SP_STEP_RELEASE, /* pass: deliver all that is here, and what still comes */
+    SP_STEP_BLOCK,   /* refuse with the page */
+    SP_STEP_CUT      /* refuse although some of it was delivered: end the connection so that the client sees it is incomplete */
 };
 
 /* Pins gate. SP_ERR_NOMEM: fail closed, without a page. */
@@ -45,25 +51,45 @@ void sp_txn_free(struct sp_txn **txn); /* writes the log line if none was writte
 enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start) SP_MUST_CHECK;
 
 /* Takes body bytes: *taken_out of n, all of them unless they are passing through and the reader is slow (then read and
- * offer the rest again). BODY: go on. RELEASE: decided; everything received may be read and all that comes passes through.
- * BLOCK: refused. After BLOCK the call is still allowed and drops the bytes. */
+ * offer the rest again). BODY, TRICKLE: go on. RELEASE: decided; everything received may be read and all that comes passes
+ * through. BLOCK, CUT: refused. After these the call is still allowed and drops the bytes. */
 enum sp_step sp_txn_body(struct sp_txn *txn, const void *p, size_t n, size_t *taken_out) SP_MUST_CHECK;
 
-/* The body is complete: scans it. PASS, EDIT or BLOCK. */
+/* From now on the step TRICKLE may come. The driver must then keep the messages alive although it began the reply. */
+void sp_txn_allow_trickle(struct sp_txn *txn);
+
+/* The body is complete: begins to scan it. SCAN (TRICKLE, if it was said before) or a decision. */
+enum sp_step sp_txn_complete(struct sp_txn *txn) SP_MUST_CHECK;
+
+/* Waits for the scan up to wait_ms (-1: until something happens). A decision, SCAN, or TRICKLE as after complete. */
+enum sp_step sp_txn_wait(struct sp_txn *txn, int wait_ms) SP_MUST_CHECK;
+
+/* complete and wait in one, until the decision. */
 enum sp_step sp_txn_end(struct sp_txn *txn) SP_MUST_CHECK;
 
-/* Bytes to deliver: of the original body after PASS, EDIT or RELEASE, of the page after BLOCK. *got_out is 0 when there are
- * no more, or for now while bytes pass through. */
+/* Milliseconds until TRICKLE is due; 0: the next body or wait says it, and sp_txn_trickle may. -1: never. */
+int sp_txn_hold_ms(const struct sp_txn *txn);
+
+/* For a driver that sees that nothing comes in time: says TRICKLE now, if it is due, and otherwise BODY or a decision. */
+enum sp_step sp_txn_trickle(struct sp_txn *txn) SP_MUST_CHECK;
+
+/* Bytes to deliver: of the original body after PASS, EDIT or RELEASE, some of it after TRICKLE, of the page after BLOCK.
+ * *got_out is 0 when there are no more, or none for now while bytes pass through or trickle. */
 enum sp_status sp_txn_read(struct sp_txn *txn, void *p, size_t n, size_t *got_out) SP_MUST_CHECK;
 
-/* How the head must change. Valid until free. */
+/* How the head must change: of the request in REQMOD, of the response in RESPMOD. Removals come first. Valid until free. */
+#define SP_EDITS_MAX 12
 struct sp_txn_edits {
-    bool strip_own;         /* remove every field whose name starts with X-Sallyport- */
-    const char *add_field;  /* one complete field line to add, or NULL */
+    bool strip_own;                  /* remove every field whose name starts with X-Sallyport- */
+    const char *remove[SP_EDITS_MAX]; /* names; every field of that name, any case, goes */
+    size_t n_remove;
+    const char *add[SP_EDITS_MAX]; /* complete field lines */
+    size_t n_add;
 };
 const struct sp_txn_edits *sp_txn_edits(const struct sp_txn *txn);
+bool sp_txn_has_edits(const struct sp_txn *txn);
 
-/* The decision, valid after PASS, EDIT, RELEASE or BLOCK. All pointers live as long as the transaction. */
+/* The decision, valid after PASS, EDIT, RELEASE, BLOCK or CUT. All pointers live as long as the transaction. */
 struct sp_txn_result {
     const char *id;
     enum sp_outcome outcome;
@@ -76,6 +102,7 @@ struct sp_txn_result {
     uint64_t body_bytes;
     struct sp_scan_reply scan; /* zeroed if the scanner was not asked */
 };
+bool sp_txn_is_decided(const struct sp_txn *txn);
 const struct sp_txn_result *sp_txn_result(const struct sp_txn *txn);
 
 #endif

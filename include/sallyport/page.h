@@ -1,5 +1,6 @@
-/* What a person or program gets instead of refused content: an HTML page from a template, or JSON. Every value is escaped
- * for where it lands. The template is read once; a page object is immutable and shared by all threads.
+/* What a person or program gets instead of refused content: an HTML page from a template, or a small answer in the form that was
+ * asked for. Every value is escaped for where it lands. The template is read once; a page object is immutable and shared by
+ * all threads.
  *
  * Template variables, all HTML-escaped: {{outcome}} {{reason}} {{rule}} {{rule_name}} {{category}} {{signature}} {{url}} {{host}}
  * {{id}} {{time}} {{contact}}. A part {{#name}}...{{/name}} stays only if that variable is not empty, a part
@@ -12,7 +13,16 @@
 
 struct sp_page;
 
-enum sp_page_format { SP_PAGE_HTML, SP_PAGE_JSON };
+enum sp_page_format {
+    SP_PAGE_HTML,
+    SP_PAGE_JSON,
+    SP_PAGE_TEXT,
+    SP_PAGE_SCRIPT, /* JavaScript, one comment */
+    SP_PAGE_STYLE,  /* CSS, one comment */
+    SP_PAGE_SVG,    /* a small picture with the outcome */
+    SP_PAGE_GIF,    /* a transparent pixel */
+    SP_PAGE_FORMATS
+};
 
 struct sp_page_values { /* all borrowed; may be empty or NULL */
     const char *outcome, *reason, *rule, *rule_name, *category, *signature, *id, *time;
@@ -24,8 +34,9 @@ struct sp_page_values { /* all borrowed; may be empty or NULL */
 enum sp_status sp_page_new(const char *path, const char *contact, struct sp_error *err, struct sp_page **page_out) SP_MUST_CHECK;
 void sp_page_free(struct sp_page **page);
 
-/* JSON if the request asks for JSON and not for HTML (Accept, else X-Requested-With), HTML otherwise. NULL: HTML. */
-enum sp_page_format sp_page_choose(const struct sp_message *request);
+/* What fits: by Sec-Fetch-Dest, by what Accept names (of several HTML first, then JSON), by X-Requested-With, by the end of
+ * the path, by the response's Content-Type; else HTML, so also for curl, which accepts anything. Both may be NULL. */
+enum sp_page_format sp_page_choose(const struct sp_message *request, const struct sp_message *response);
 const char *sp_page_content_type(enum sp_page_format format);
 
 enum sp_status sp_page_render(const struct sp_page *page, enum sp_page_format format, const struct sp_page_values *values,

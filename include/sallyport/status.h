@@ -22,6 +22,7 @@ enum sp_status {
     SP_ERR_LIMIT,     /* a cap given at creation was reached */
     SP_ERR_NOT_FOUND, /* asked for something that is not there */
     SP_ERR_TIMEOUT,   /* a deadline passed */
+    SP_ERR_NO_ROOM,   /* what all share is used up; later there may be room again */
     SP_ERR_CLOSED     /* the peer closed before it answered */
 };
 

@@ -17,7 +17,9 @@ enum sp_cli_option {
     SP_CLI_BODY,
     SP_CLI_CATEGORY,
     SP_CLI_CLIENT,
+    SP_CLI_FORCE,
     SP_CLI_HEADER,
+    SP_CLI_NO_WAIT,
     SP_CLI_RESPONSE,
     SP_CLI_RESPONSE_HEAD,
     SP_CLI_SNI,
@@ -29,7 +31,7 @@ struct sp_cli_options {
     const char *config; /* never NULL */
     bool json;
     bool defaults; /* check only */
-    const char *values[SP_CLI_OPTION_COUNT]; /* the last one given; of SP_CLI_RESPONSE, which has no value, "" */
+    const char *values[SP_CLI_OPTION_COUNT]; /* the last one given; "" for those that have no value */
     char **headers;                          /* every SP_CLI_HEADER */
     int n_headers;
     char **args; /* what follows the command */
@@ -49,7 +51,7 @@ struct sp_cli_command {
     enum sp_cli_exit (*run)(const struct sp_cli_options *options);
 };
 
-extern const struct sp_cli_command sp_cli_check, sp_cli_explain, sp_cli_rules, sp_cli_scan, sp_cli_status;
+extern const struct sp_cli_command sp_cli_check, sp_cli_explain, sp_cli_reload, sp_cli_rules, sp_cli_scan, sp_cli_status;
 
 /* --- output.c: everything from outside is escaped here ------------------------------------------------------------- */
 

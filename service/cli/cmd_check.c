@@ -136,6 +136,8 @@ static void warn_all(struct report *report, const struct sp_gate *gate)
     warn_lists(report, gate);
     if (conf->connect_page)
         warn(report, "connect_page is on: Squid must include etc/squid/sallyport.conf, else what is marked would pass");
+    if (!conf->ranges_remove)
+        warn(report, "ranges.remove is off: an object that is fetched in parts is never scanned as a whole");
     if (conf->log_file[0] == '\0')
         warn(report, "log.file is empty: no decision is logged");
     warn_missing(report, "spool.dir", conf->spool_dir);

@@ -8,6 +8,7 @@
 #include "sallyport/clock.h"
 #include "sallyport/conf.h"
 #include "sallyport/metrics.h"
+#include "sallyport/quota.h"
 #include "sallyport/scan_client.h"
 
 #include <inttypes.h>
@@ -17,7 +18,6 @@
 
 #define PING_MS 2000
 #define DAY_S 86400
-#define OLD_DAYS 7
 #define WHEN_BYTES 32
 
 struct status {
@@ -27,15 +27,28 @@ struct status {
     struct sp_metrics *metrics; /* NULL: none */
     bool is_gate_new;           /* none, for the module has never run here */
     struct sp_error metrics_error;
+    struct sp_quota_use spool;
+    bool has_spool; /* the module has run here and has the quota of this version */
     struct sp_scan_result ping;
     int64_t ping_us;
     bool is_answering;
 };
 
-static int64_t database_days(int64_t database_time)
+static int64_t database_age(const struct sp_board *board)
 {
-    int64_t age = sp_clock_wall_us() / 1000000 - database_time;
-    return age < 0 ? 0 : age / DAY_S;
+    int64_t age = sp_clock_wall_us() / 1000000 - atomic_load(&board->database_time);
+    return age < 0 ? 0 : age;
+}
+
+static bool is_database_old(const struct status *s)
+{
+    return s->conf->scan_max_age_ms > 0 && atomic_load(&s->board->database_time) != 0 &&
+        database_age(s->board) > s->conf->scan_max_age_ms / 1000;
+}
+
+static bool is_loading(const struct sp_board *board)
+{
+    return atomic_load(&board->loads_begun) > atomic_load(&board->loads_done);
 }
 
 /* --- gathering -------------------------------------------------------------------------------------------------------- */
@@ -52,7 +65,7 @@ static void ping(struct status *s)
     if (sp_scan_socket_path(s->conf->run_dir, client.socket_path, &err) != SP_OK)
         return;
     int64_t before = sp_clock_mono_us();
-    sp_scan_client_ask(&client, NULL, "status", &s->ping);
+    sp_scan_client_ask(&client, &(struct sp_scan_body){ 0 }, "status", &s->ping);
     s->ping_us = sp_clock_mono_us() - before;
     s->is_answering = s->ping.outcome == SP_OUTCOME_CLEAN;
 }
@@ -69,6 +82,8 @@ static enum sp_status gather(struct status *s, const char *conf_path, struct sp_
     join(path, s->conf->run_dir, "icap.stat");
     status = sp_metrics_open_reader(path, &s->metrics_error, &s->metrics);
     s->is_gate_new = status == SP_ERR_NOT_FOUND;
+    join(path, s->conf->run_dir, "spool.stat");
+    s->has_spool = sp_quota_look(path, NULL, &s->spool) == SP_OK;
     ping(s);
     return SP_OK;
 }
@@ -110,8 +125,9 @@ static void format_when(int64_t seconds, char out[WHEN_BYTES])
         snprintf(out, WHEN_BYTES, "%s", "?");
 }
 
-static void print_engine(const struct sp_board *board)
+static void print_engine(const struct status *s)
 {
+    const struct sp_board *board = s->board;
     char loaded[WHEN_BYTES], made[WHEN_BYTES];
     int64_t database_time = atomic_load(&board->database_time);
     if (atomic_load(&board->generation) == 0) {
@@ -120,16 +136,35 @@ static void print_engine(const struct sp_board *board)
     }
     format_when(atomic_load(&board->loaded_wall_us) / 1000000, loaded);
     unsigned signatures = atomic_load(&board->signatures);
-    printf("engine    generation %u, %u signature%s, loaded %s\n", atomic_load(&board->generation), signatures, signatures == 1 ? "" : "s",
-        loaded);
+    printf("engine    generation %u, %u signature%s, loaded %s%s\n", atomic_load(&board->generation), signatures,
+        signatures == 1 ? "" : "s", loaded, is_loading(board) ? "; another one is loading" : "");
     if (database_time == 0) {
         printf("database  none: only the built-in test signature. Get one: freshclam\n");
         return;
     }
     format_when(database_time, made);
-    int64_t days = database_days(database_time);
+    int64_t days = database_age(board) / DAY_S;
     printf("database  of %s, %" PRId64 " %s old%s\n", made, days, days == 1 ? "day" : "days",
-        days >= OLD_DAYS ? ". Update it: freshclam" : "");
+        is_database_old(s) ? ". Too old: does freshclam run?" : "");
+}
+
+static void print_sandbox(const struct sp_board *board)
+{
+    char text[SP_BOARD_SANDBOX_TEXT_SIZE];
+    sp_board_sandbox_text(board, text);
+    printf("sandbox   %s\n", text);
+    if (board->last_death[0] != '\0')
+        sp_cli_line(
+            stdout, "crashed   %" PRIu64 " workers; the last: %.*s", atomic_load(&board->crashed), SP_BOARD_TEXT_SIZE, board->last_death);
+}
+
+static void print_refused(const struct sp_board *board)
+{
+    char when[WHEN_BYTES];
+    const uint64_t n = atomic_load(&board->refused);
+    format_when(atomic_load(&board->refused_wall_us) / 1000000, when);
+    sp_cli_line(stdout, "refused   %" PRIu64 " engine%s%s, %s: %.*s", n, n == 1 ? "" : "s",
+        atomic_load(&board->is_load_refused) ? ", the newest too" : "; the last one", when, SP_BOARD_TEXT_SIZE, board->last_error);
 }
 
 static void print_board(const struct status *s)
@@ -137,16 +172,24 @@ static void print_board(const struct status *s)
     const struct sp_board *board = s->board;
     unsigned alive, busy;
     sp_board_count_workers(board, &alive, &busy);
-    print_engine(board);
+    print_engine(s);
     printf(
         "workers   %u alive, %u busy, %u to %u allowed\n", alive, busy, atomic_load(&board->min_workers), atomic_load(&board->max_workers));
     printf("scans     %" PRIu64 ", %" PRIu64 " infected, %" PRIu64 " errors; workers crashed %" PRIu64
            ", stopped at their deadline %" PRIu64 "\n",
         atomic_load(&board->scans), atomic_load(&board->infected), atomic_load(&board->errors), atomic_load(&board->crashed),
         atomic_load(&board->timed_out));
+    print_sandbox(board);
     if (atomic_load(&board->refused) > 0)
-        sp_cli_line(
-            stdout, "refused   %" PRIu64 " engines; the last: %.*s", atomic_load(&board->refused), SP_BOARD_TEXT_SIZE, board->last_error);
+        print_refused(board);
+}
+
+static void print_spool(const struct status *s)
+{
+    const double mib = 1024.0 * 1024.0;
+    const struct sp_quota_use *use = &s->spool;
+    printf("spool     %.1f of %.0f MB, held by %u process%s, refused %" PRIu64 " times\n", (double) use->held_bytes / mib,
+        (double) s->conf->spool_quota / mib, use->processes, use->processes == 1 ? "" : "es", use->refused);
 }
 
 static void print_metrics(const struct sp_metrics *metrics)
@@ -172,6 +215,8 @@ static void print_status(const struct status *s)
         sp_cli_line(stdout, "scanner   %s: %s, pid %d", state_text(s), s->ping.detail, pid_of(s->board));
     if (s->board)
         print_board(s);
+    if (s->has_spool)
+        print_spool(s);
     if (s->metrics)
         print_metrics(s->metrics);
     else if (s->is_gate_new)
@@ -182,8 +227,22 @@ static void print_status(const struct status *s)
 
 /* --- for programs ------------------------------------------------------------------------------------------------------ */
 
-static struct json_object *board_json(const struct sp_board *board)
+static struct json_object *sandbox_json(const struct sp_board *board)
 {
+    struct json_object *out = sp_cli_json_object();
+    const unsigned parts = atomic_load(&board->sandbox);
+    sp_cli_json_add_number(out, "landlock_abi", atomic_load(&board->landlock_abi));
+    sp_cli_json_add_bool(out, "landlock", parts & SP_SANDBOX_LANDLOCK);
+    sp_cli_json_add_bool(out, "seccomp", parts & SP_SANDBOX_SECCOMP);
+    sp_cli_json_add_bool(out, "no_new_privs", parts & SP_SANDBOX_NO_NEW_PRIVS);
+    sp_cli_json_add_bool(out, "limits", parts & SP_SANDBOX_LIMITS);
+    sp_cli_json_add_number(out, "scratch_bytes", (int64_t) atomic_load(&board->sandbox_scratch_bytes));
+    return out;
+}
+
+static struct json_object *board_json(const struct status *s)
+{
+    const struct sp_board *board = s->board;
     unsigned alive, busy;
     char last_error[SP_BOARD_TEXT_SIZE + 1];
     sp_board_count_workers(board, &alive, &busy);
@@ -193,7 +252,11 @@ static struct json_object *board_json(const struct sp_board *board)
     sp_cli_json_add_number(out, "generation", atomic_load(&board->generation));
     sp_cli_json_add_number(out, "signatures", atomic_load(&board->signatures));
     sp_cli_json_add_number(out, "database_time", atomic_load(&board->database_time));
+    if (atomic_load(&board->database_time) != 0)
+        sp_cli_json_add_number(out, "database_age_s", database_age(board));
+    sp_cli_json_add_bool(out, "database_old", is_database_old(s));
     sp_cli_json_add_number(out, "loaded", atomic_load(&board->loaded_wall_us) / 1000000);
+    sp_cli_json_add_bool(out, "loading", is_loading(board));
     sp_cli_json_add_number(out, "workers_alive", alive);
     sp_cli_json_add_number(out, "workers_busy", busy);
     sp_cli_json_add_number(out, "workers_min", atomic_load(&board->min_workers));
@@ -204,8 +267,13 @@ static struct json_object *board_json(const struct sp_board *board)
     sp_cli_json_add_number(out, "crashed", (int64_t) atomic_load(&board->crashed));
     sp_cli_json_add_number(out, "timed_out", (int64_t) atomic_load(&board->timed_out));
     sp_cli_json_add_number(out, "refused", (int64_t) atomic_load(&board->refused));
+    sp_cli_json_add_bool(out, "load_refused", atomic_load(&board->is_load_refused));
+    sp_cli_json_add_number(out, "refused_time", atomic_load(&board->refused_wall_us) / 1000000);
     snprintf(last_error, sizeof(last_error), "%.*s", SP_BOARD_TEXT_SIZE, board->last_error);
     sp_cli_json_add_text(out, "last_error", last_error);
+    snprintf(last_error, sizeof(last_error), "%.*s", SP_BOARD_TEXT_SIZE, board->last_death);
+    sp_cli_json_add_text(out, "last_death", last_error);
+    sp_cli_json_add(out, "sandbox", sandbox_json(board));
     return out;
 }
 
@@ -221,6 +289,16 @@ static struct json_object *metrics_json(const struct sp_metrics *metrics)
     return out;
 }
 
+static struct json_object *spool_json(const struct status *s)
+{
+    struct json_object *out = sp_cli_json_object();
+    sp_cli_json_add_number(out, "held_bytes", (int64_t) s->spool.held_bytes);
+    sp_cli_json_add_number(out, "quota_bytes", s->conf->spool_quota);
+    sp_cli_json_add_number(out, "processes", s->spool.processes);
+    sp_cli_json_add_number(out, "refused", (int64_t) s->spool.refused);
+    return out;
+}
+
 static void print_json(const struct status *s)
 {
     struct json_object *out = sp_cli_json_object();
@@ -229,8 +307,9 @@ static void print_json(const struct status *s)
     sp_cli_json_add_number(out, "ping_us", s->ping_us);
     if (!s->is_answering)
         sp_cli_json_add_text(out, "detail", s->ping.detail);
-    sp_cli_json_add(out, "scanner", s->board ? board_json(s->board) : NULL);
+    sp_cli_json_add(out, "scanner", s->board ? board_json(s) : NULL);
     sp_cli_json_add(out, "gate", s->metrics ? metrics_json(s->metrics) : NULL);
+    sp_cli_json_add(out, "spool", s->has_spool ? spool_json(s) : NULL);
     sp_cli_json_print(out);
 }
 

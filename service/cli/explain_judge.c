@@ -143,7 +143,7 @@ static void note_result(const struct sp_gate *gate, const struct sp_txn *txn, en
     out->rule = result->rule;
     snprintf(out->reason, sizeof(out->reason), "%s", result->reason);
     out->strips_own = edits->strip_own;
-    out->is_marked = step == SP_STEP_EDIT && edits->add_field && result->action == SP_ACTION_BLOCK;
+    out->is_marked = step == SP_STEP_EDIT && result->action == SP_ACTION_BLOCK;
     out->is_refused = step == SP_STEP_BLOCK || out->is_marked;
     out->is_monitored = sp_explain_is_monitor(gate->conf) && !out->is_refused && out->rule && out->rule->action == SP_ACTION_BLOCK;
     out->is_unknown = result->outcome == SP_OUTCOME_ERROR || result->outcome == SP_OUTCOME_OVERLOAD;

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct sp_cli_command *const commands[] = { &sp_cli_check, &sp_cli_explain, &sp_cli_rules, &sp_cli_scan, &sp_cli_status };
+static const struct sp_cli_command *const commands[] = { &sp_cli_check, &sp_cli_explain, &sp_cli_reload, &sp_cli_rules, &sp_cli_scan,
+    &sp_cli_status };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 enum { OPTION_DEFAULTS = 256, OPTION_JSON, OPTION_VERSION, OPTION_OWN /* and enum sp_cli_option above it */ };
@@ -23,9 +24,11 @@ static const struct option long_options[] = {
     { "client", required_argument, NULL, OPTION_OWN + SP_CLI_CLIENT },
     { "config", required_argument, NULL, 'c' },
     { "defaults", no_argument, NULL, OPTION_DEFAULTS },
+    { "force", no_argument, NULL, OPTION_OWN + SP_CLI_FORCE },
     { "help", no_argument, NULL, 'h' },
     { "header", required_argument, NULL, 'H' },
     { "json", no_argument, NULL, OPTION_JSON },
+    { "no-wait", no_argument, NULL, OPTION_OWN + SP_CLI_NO_WAIT },
     { "response", no_argument, NULL, OPTION_OWN + SP_CLI_RESPONSE },
     { "response-head", required_argument, NULL, OPTION_OWN + SP_CLI_RESPONSE_HEAD },
     { "sni", required_argument, NULL, OPTION_OWN + SP_CLI_SNI },

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 #define BOARD_MAGIC 0x53504244u /* "SPBD" */
-#define BOARD_VERSION 1u        /* raise it with every change of struct sp_board */
+#define BOARD_VERSION 2u        /* raise it with every change of struct sp_board */
 #define BOARD_MODE 0644
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "processes can share only lock-free atomics");
@@ -131,6 +132,39 @@ void sp_board_count_workers(const struct sp_board *board, unsigned *alive_out, u
     *busy_out = busy;
 }
 
+static bool is_running(int32_t pid)
+{
+    return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+/* Opened anew each time: the next scanner may have another board, and this is asked a few times a second at most. */
+bool sp_board_engine(const char *path, uint64_t *engine_out)
+{
+    const struct sp_board *board = NULL;
+    if (sp_board_open_reader(path, NULL, &board) != SP_OK)
+        return false;
+    const unsigned state = atomic_load(&board->state);
+    const uint64_t engine = atomic_load(&board->engine_id);
+    const bool is_serving = (state == SP_SCAND_SERVING || state == SP_SCAND_DEGRADED) && is_running(atomic_load(&board->supervisor_pid));
+    sp_board_close(&board);
+    if (!is_serving || engine == 0)
+        return false;
+    *engine_out = engine;
+    return true;
+}
+
+void sp_board_sandbox_text(const struct sp_board *board, char out[SP_BOARD_SANDBOX_TEXT_SIZE])
+{
+    const unsigned parts = atomic_load(&board->sandbox);
+    char landlock[32] = "no landlock", scratch[48] = "scratch folder without a limit";
+    if (parts & SP_SANDBOX_LANDLOCK)
+        snprintf(landlock, sizeof(landlock), "landlock abi %u", atomic_load(&board->landlock_abi));
+    if (parts & SP_SANDBOX_TMPFS)
+        snprintf(scratch, sizeof(scratch), "scratch tmpfs %lluM", (unsigned long long) atomic_load(&board->sandbox_scratch_bytes) >> 20);
+    snprintf(out, SP_BOARD_SANDBOX_TEXT_SIZE, "%s, %s, %s, %s; %s", landlock, parts & SP_SANDBOX_SECCOMP ? "seccomp" : "no seccomp",
+        parts & SP_SANDBOX_NO_NEW_PRIVS ? "no_new_privs" : "not no_new_privs", parts & SP_SANDBOX_LIMITS ? "limits" : "no limits", scratch);
+}
+
 const char *sp_scand_state_name(enum sp_scand_state state)
 {
     switch (state) {
@@ -142,6 +176,8 @@ const char *sp_scand_state_name(enum sp_scand_state state)
         return "degraded";
     case SP_SCAND_STOPPED:
         return "stopped";
+    case SP_SCAND_STOPPING:
+        return "stopping";
     }
     return "unknown";
 }

@@ -115,7 +115,7 @@ enum sp_status sp_option_set_string(struct sp_conf *conf, const struct sp_option
     return SP_OK;
 }
 
-enum sp_status sp_option_add_item(struct sp_conf *conf, const struct sp_option *option, const char *text)
+enum sp_status sp_option_add_item(struct sp_conf *conf, const struct sp_option *option, struct sp_str text)
 {
     struct sp_conf_list *list = sp_option_list(conf, option);
     if (list->n >= MAX_LIST_ITEMS)
@@ -124,10 +124,10 @@ enum sp_status sp_option_add_item(struct sp_conf *conf, const struct sp_option *
     if (!items)
         return SP_ERR_NOMEM;
     list->items = items;
-    items[list->n] = strdup(text);
-    if (!items[list->n])
+    char *item = malloc(text.n + 1);
+    if (!item)
         return SP_ERR_NOMEM;
-    list->n++;
+    items[list->n++] = sp_str_copy(text, item, text.n + 1);
     return SP_OK;
 }
 
@@ -149,7 +149,7 @@ struct unit {
 
 /* Largest first, so that formatting finds the shortest form. */
 static const struct unit size_units[] = { { "G", 1 << 30 }, { "M", 1 << 20 }, { "K", 1 << 10 }, { "", 1 }, { NULL, 0 } };
-static const struct unit time_units[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 } };
+static const struct unit time_units[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 } };
 
 static const struct unit *units_of(const struct sp_option *option)
 {
@@ -174,7 +174,7 @@ bool sp_option_parse_scaled(const struct sp_option *option, const char *text, in
 
 bool sp_option_name(const struct sp_option *option, int i, struct sp_str *name_out)
 {
-    const char *p = option->text;
+    const char *p = option->text[0] ? option->text : NULL;
     for (; i > 0 && p; i--) {
         p = strchr(p, '|');
         p = p ? p + 1 : NULL;
@@ -218,12 +218,21 @@ void sp_option_format(const struct sp_option *option, int64_t number, char out[S
 
 /* --- defaults ----------------------------------------------------------------------------------------------------- */
 
+static enum sp_status set_default_list(struct sp_conf *conf, const struct sp_option *option)
+{
+    enum sp_status status = SP_OK;
+    struct sp_str item;
+    for (int i = 0; status == SP_OK && sp_option_name(option, i, &item); i++)
+        status = sp_option_add_item(conf, option, item);
+    return status;
+}
+
 static enum sp_status set_default(struct sp_conf *conf, const struct sp_option *option)
 {
     if (option->type == SP_OPTION_STRING)
         return sp_option_set_string(conf, option, option->text);
     if (option->type == SP_OPTION_LIST)
-        return sp_option_add_item(conf, option, option->text);
+        return set_default_list(conf, option);
     sp_option_set_number(conf, option, option->number);
     return SP_OK;
 }

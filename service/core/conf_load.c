@@ -5,6 +5,7 @@
 #include "conf_priv.h"
 
 #include "sallyport/cfgfile.h"
+#include "sallyport/domains.h"
 #include "sallyport/scan_proto.h"
 #include "sallyport/text.h"
 
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CACHE_LEAST_BYTES 65536
 #define SHOWN_BYTES 96 /* of a value, in a message */
 #define MAX_FAULTS 100
 
@@ -194,13 +196,11 @@ static void load_list(struct loader *l, const struct sp_cfgnode *node, const str
     sp_option_clear_list(l->conf, option);
     bool is_list = sp_cfgnode_type(node) == SP_CFG_LIST;
     size_t n = is_list ? sp_cfgnode_count(node) : 1; /* one string stands for a list of one */
-    if (n == 0)
-        fault(l, node, "`%s' is empty", option->key);
     for (size_t i = 0; i < n; i++) {
         const struct sp_cfgnode *item = is_list ? sp_cfgnode_child(node, i) : node;
         if (!is_plain_string(l, item, option))
             continue;
-        enum sp_status status = sp_option_add_item(l->conf, option, sp_cfgnode_string(item));
+        enum sp_status status = sp_option_add_item(l->conf, option, sp_str_from(sp_cfgnode_string(item)));
         stored(l, status);
         if (status == SP_ERR_LIMIT) {
             fault(l, item, "`%s' has too many elements", option->key);
@@ -360,6 +360,8 @@ static void check_paths(struct loader *l)
     check_path(l, SP_OPTION_OF_page_template, conf->page_template, true);
     check_path(l, SP_OPTION_OF_log_file, conf->log_file, true);
     check_path(l, SP_OPTION_OF_spool_dir, conf->spool_dir, false);
+    if (conf->databases.n == 0)
+        fault(l, l->seen[SP_OPTION_OF_databases], "`%s' is empty", sp_options[SP_OPTION_OF_databases].key);
     for (size_t i = 0; i < conf->databases.n; i++)
         check_path(l, SP_OPTION_OF_databases, conf->databases.items[i], false);
     char socket_path[108];
@@ -368,10 +370,69 @@ static void check_paths(struct loader *l)
         fault(l, l->seen[SP_OPTION_OF_run_dir], "%s", why.text);
 }
 
+/* What a browser says it wants something for (Fetch Metadata 2.1; the destinations of the Fetch standard). */
+static bool is_fetch_dest(const char *text)
+{
+    static const char *const known[] = { "audio", "audioworklet", "document", "embed", "empty", "fencedframe", "font", "frame", "iframe",
+        "image", "json", "manifest", "object", "paintworklet", "report", "script", "serviceworker", "sharedworker", "style", "text",
+        "track", "video", "webidentity", "worker", "xslt" };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(known[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* A word that can never match is a slip: "mp4" for ".mp4". */
+static void check_ranges(struct loader *l)
+{
+    const struct sp_conf *conf = l->conf;
+    for (size_t i = 0; i < conf->ranges_keep_hosts.n; i++) {
+        struct sp_host host;
+        if (!sp_domain_parse(sp_str_from(conf->ranges_keep_hosts.items[i]), true, &host))
+            fault(l, l->seen[SP_OPTION_OF_ranges_keep_hosts],
+                "`ranges.keep_hosts': \"%s\" is not a host: a name or an address, without port and path", conf->ranges_keep_hosts.items[i]);
+    }
+    for (size_t i = 0; i < conf->ranges_keep_types.n; i++) {
+        const char *type = conf->ranges_keep_types.items[i];
+        bool is_ending = type[0] == '.' && type[1] != '\0' && strpbrk(type, "/?# ") == NULL;
+        if (!is_ending && !is_fetch_dest(type))
+            fault(l, l->seen[SP_OPTION_OF_ranges_keep_types],
+                "`ranges.keep_types': \"%s\" is neither a value of Sec-Fetch-Dest (\"video\") nor the end of a path (\".mp4\")", type);
+    }
+}
+
+/* Zero is no small one. */
+static void check_cache(struct loader *l)
+{
+    const enum sp_option_index size = SP_OPTION_OF_cache_size;
+    char text[SP_OPTION_TEXT_SIZE];
+    if (l->conf->cache_size == 0 || l->conf->cache_size >= CACHE_LEAST_BYTES)
+        return;
+    sp_option_format(&sp_options[size], l->conf->cache_size, text);
+    fault(l, l->seen[size], "`%s' is %s, but must be 0 (off) or at least 64K", sp_options[size].key, text);
+}
+
+/* One object can be there as it came, decoded and in parts, and one process does not get all of the quota. */
+static void check_quota(struct loader *l)
+{
+    const int64_t objects = 4;
+    const struct sp_conf *conf = l->conf;
+    if (conf->spool_quota / objects >= conf->max_object_size)
+        return;
+    const enum sp_option_index quota = SP_OPTION_OF_spool_quota, size = SP_OPTION_OF_max_object_size;
+    char quota_text[SP_OPTION_TEXT_SIZE], size_text[SP_OPTION_TEXT_SIZE];
+    sp_option_format(&sp_options[quota], conf->spool_quota, quota_text);
+    sp_option_format(&sp_options[size], conf->max_object_size, size_text);
+    fault(l, l->seen[quota] ? l->seen[quota] : l->seen[size],
+        "`%s' (%s) must be at least %d times `%s' (%s): one object is kept as it came, decoded, and in parts", sp_options[quota].key,
+        quota_text, (int) objects, sp_options[size].key, size_text);
+}
+
 static void validate(struct loader *l)
 {
     const struct sp_conf *conf = l->conf;
     check_paths(l);
+    check_ranges(l);
     if (l->faults > 0)
         return; /* a value that was refused left its default, which says nothing about the others */
     check_order(l, SP_OPTION_OF_scan_workers, conf->scan_workers, SP_OPTION_OF_scan_max_workers, conf->scan_max_workers,
@@ -380,6 +441,11 @@ static void validate(struct loader *l)
         "objects between the two could not be scanned");
     check_order(l, SP_OPTION_OF_scan_max_file_size, conf->scan_max_file_size, SP_OPTION_OF_scan_max_size, conf->scan_max_size,
         "files between the two could not be scanned");
+    check_quota(l);
+    check_cache(l);
+    if (conf->ranges_keep_from > 0)
+        check_order(l, SP_OPTION_OF_max_object_size, conf->max_object_size, SP_OPTION_OF_ranges_keep_from, conf->ranges_keep_from,
+            "objects between the two could be fetched in parts");
 }
 
 static enum sp_status read_into(struct loader *l)

@@ -16,7 +16,7 @@ struct sp_option {
     const char *key; /* "run_dir", "scan.timeout" */
     enum sp_option_type type;
     size_t offset;    /* of its field in struct sp_conf */
-    const char *text; /* default of STRING and LIST; the names of ENUM, as "a|b" */
+    const char *text; /* default of STRING; default of LIST and the names of ENUM, as "a|b" */
     int64_t number;   /* default of all others */
     int64_t min, max;
     const char *help;
@@ -50,7 +50,7 @@ struct sp_conf_list *sp_option_list(struct sp_conf *conf, const struct sp_option
 void sp_option_set_number(struct sp_conf *conf, const struct sp_option *option, int64_t number);
 /* SP_ERR_NOMEM. Replaces what the field held; text is copied. */
 enum sp_status sp_option_set_string(struct sp_conf *conf, const struct sp_option *option, const char *text) SP_MUST_CHECK;
-enum sp_status sp_option_add_item(struct sp_conf *conf, const struct sp_option *option, const char *text) SP_MUST_CHECK;
+enum sp_status sp_option_add_item(struct sp_conf *conf, const struct sp_option *option, struct sp_str text) SP_MUST_CHECK;
 void sp_option_clear_list(struct sp_conf *conf, const struct sp_option *option);
 
 /* A number as the file has it: "64K", "2m", "17", "true", "notable". Always terminated. */
@@ -65,7 +65,7 @@ const char *sp_category_help(enum sp_category category);
 /* The known key that is most like wanted; false if none is like it. */
 bool sp_conf_guess_key(const char *wanted, char out[SP_CONF_KEY_BYTES]);
 
-/* The i-th name of an ENUM; false past the end. */
+/* The i-th name of an ENUM, or element of a LIST's default; false past the end. */
 bool sp_option_name(const struct sp_option *option, int i, struct sp_str *name_out);
 
 #endif

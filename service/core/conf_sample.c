@@ -45,11 +45,22 @@ static void put_comment(struct sample *s, const char *text)
 }
 
 /* Defaults and names hold nothing that would need an escape. */
-static void put_string(struct sample *s, const char *text)
+static void put_string(struct sample *s, struct sp_str text)
 {
     puts_to(s, "\"");
-    puts_to(s, text);
+    put(s, text.p, text.n);
     puts_to(s, "\"");
+}
+
+static void put_list(struct sample *s, const struct sp_option *option)
+{
+    struct sp_str item;
+    puts_to(s, "[");
+    for (int i = 0; sp_option_name(option, i, &item); i++) {
+        puts_to(s, i > 0 ? ", " : " ");
+        put_string(s, item);
+    }
+    puts_to(s, " ]");
 }
 
 static void put_value(struct sample *s, const struct sp_option *option)
@@ -57,14 +68,12 @@ static void put_value(struct sample *s, const struct sp_option *option)
     char text[SP_OPTION_TEXT_SIZE];
     bool is_quoted = option->type == SP_OPTION_SIZE || option->type == SP_OPTION_TIME || option->type == SP_OPTION_ENUM;
     if (option->type == SP_OPTION_STRING) {
-        put_string(s, option->text);
+        put_string(s, sp_str_from(option->text));
     } else if (option->type == SP_OPTION_LIST) {
-        puts_to(s, "[ ");
-        put_string(s, option->text);
-        puts_to(s, " ]");
+        put_list(s, option);
     } else {
         sp_option_format(option, option->number, text);
-        is_quoted ? put_string(s, text) : puts_to(s, text);
+        is_quoted ? put_string(s, sp_str_from(text)) : puts_to(s, text);
     }
 }
 
@@ -134,7 +143,7 @@ static void put_outcomes(struct sample *s)
             continue;
         put_comment(s, sp_outcome_when(outcome));
         put_setting(s, sp_outcome_name(outcome));
-        put_string(s, sp_action_name(sp_outcome_default(outcome)));
+        put_string(s, sp_str_from(sp_action_name(sp_outcome_default(outcome))));
         puts_to(s, ";\n");
     }
     close_group(s);

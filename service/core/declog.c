@@ -204,6 +204,8 @@ static void fill(struct line *line, const struct sp_decision *d)
     add_cstr(line, "excepted", d->excepted);
     if (d->is_monitored)
         add_value(line, "monitor", json_object_new_boolean(1));
+    if (d->is_cached)
+        add_value(line, "cached", json_object_new_boolean(1));
     add_cstr(line, "signature", d->signature);
     add_text(line, "encoding", d->encoding, TEXT_MAX_BYTES);
     add_value(line, "bytes", json_object_new_uint64(d->bytes));

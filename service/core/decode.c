@@ -75,12 +75,23 @@ static bool next_element(struct coding_iter *it, struct sp_str *out)
     return true;
 }
 
-/* The next coding that does something: empty elements (RFC 9110 5.6.1.2) and identity are passed over. */
+/* Names that stand for no coding. All but the first are mistakes that servers make: a character set or a transfer encoding in the
+ * wrong field. No client knows a coding of such a name, so it takes the body as it is, and so do we. */
+static bool is_no_coding(struct sp_str name)
+{
+    static const char *const names[] = { "identity", "none", "binary", "7bit", "8bit", "utf-8", "utf8", "us-ascii", "iso-8859-1" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (sp_str_equal_nocase(name, sp_str_from(names[i])))
+            return true;
+    return false;
+}
+
+/* The next coding that does something: empty elements (RFC 9110 5.6.1.2) are passed over. */
 static bool next_coding(struct coding_iter *it, struct sp_str *name_out)
 {
     while (next_element(it, name_out)) {
         *name_out = trim(*name_out);
-        if (name_out->n > 0 && !sp_str_equal_nocase(*name_out, SP_STR("identity")))
+        if (name_out->n > 0 && !is_no_coding(*name_out))
             return true;
     }
     return false;
@@ -101,6 +112,11 @@ static const struct sp_codec *find_codec(struct sp_str name)
             (codecs[i]->alias != NULL && sp_str_equal_nocase(name, sp_str_from(codecs[i]->alias))))
             return codecs[i];
     return NULL;
+}
+
+bool sp_decode_is_known(struct sp_str name)
+{
+    return find_codec(name) != NULL || sp_str_equal_nocase(name, SP_STR("identity"));
 }
 
 /* The name comes from outside and goes into a log line. */

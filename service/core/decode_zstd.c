@@ -21,6 +21,7 @@
 struct zstd_state {
     ZSTD_DCtx *dctx;
     bool is_in_frame;
+    size_t wanted; /* bytes that the library asked for next */
     unsigned head_n;
     unsigned char head[HEAD_BYTES]; /* of the frame */
 };
@@ -67,11 +68,11 @@ static enum sp_decode_result zstd_init(void *state, struct sp_error *detail)
 }
 
 /* Looks at a frame's first bytes, which may come one by one, before the library sees the last of them. */
-static enum sp_decode_result check_head(struct zstd_state *s, const struct sp_codec_io *io, struct sp_error *detail)
+static enum sp_decode_result check_head(struct zstd_state *s, const unsigned char *p, size_t n, struct sp_error *detail)
 {
     const unsigned char *h = s->head;
-    for (size_t i = 0; i < io->in_n && s->head_n < HEAD_BYTES; i++)
-        s->head[s->head_n++] = io->in[i];
+    for (size_t i = 0; i < n && s->head_n < HEAD_BYTES; i++)
+        s->head[s->head_n++] = p[i];
     if (s->head_n < MAGIC_BYTES)
         return SP_DECODE_OK;
     uint32_t magic = (uint32_t) h[0] | (uint32_t) h[1] << 8 | (uint32_t) h[2] << 16 | (uint32_t) h[3] << 24;
@@ -88,10 +89,10 @@ static enum sp_decode_result check_head(struct zstd_state *s, const struct sp_co
     return is_too_large ? window_too_large(detail) : SP_DECODE_OK;
 }
 
-/* One call of the library: it stops at the end of a frame. */
-static enum sp_decode_result decode_piece(struct zstd_state *s, struct sp_codec_io *io, struct sp_error *detail)
+/* One call of the library with the next n bytes: it stops at the end of a frame. */
+static enum sp_decode_result decode_piece(struct zstd_state *s, struct sp_codec_io *io, size_t n, struct sp_error *detail)
 {
-    ZSTD_inBuffer in = { io->in, io->in_n, 0 };
+    ZSTD_inBuffer in = { io->in, n, 0 };
     ZSTD_outBuffer out = { io->out, io->out_n, 0 };
     size_t rc = ZSTD_decompressStream(s->dctx, &out, &in);
     io->in += in.pos;
@@ -101,6 +102,7 @@ static enum sp_decode_result decode_piece(struct zstd_state *s, struct sp_codec_
     if (ZSTD_isError(rc))
         return explain(rc, detail);
     s->is_in_frame = rc != 0;
+    s->wanted = rc;
     if (!s->is_in_frame)
         s->head_n = 0;
     return SP_DECODE_OK;
@@ -115,9 +117,12 @@ static enum sp_decode_result zstd_step(void *state, struct sp_codec_io *io, stru
     /* Between frames the library must not be called without input: it would begin a new one. */
     while (result == SP_DECODE_OK && io->out_n > 0 && (io->in_n > 0 || (is_first && s->is_in_frame))) {
         is_first = false;
-        result = check_head(s, io, detail);
+        /* No more than it asked for: given a block and a wrong checksum in one call, the library would give out nothing of either. */
+        size_t wanted = s->is_in_frame ? s->wanted : 1;
+        size_t n = wanted < io->in_n ? wanted : io->in_n;
+        result = check_head(s, io->in, n, detail);
         if (result == SP_DECODE_OK)
-            result = decode_piece(s, io, detail);
+            result = decode_piece(s, io, n, detail);
     }
     return result;
 }

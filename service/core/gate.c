@@ -4,25 +4,22 @@
 #include "sallyport/gate.h"
 
 #include "sallyport/assert.h"
+#include "sallyport/fnv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define STAT_NAME "icap.stat"
-
-/* FNV-1a, so that a change of any outcome's action changes the tag. */
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    return (h ^ v) * 0x100000001b3u;
-}
+#define QUOTA_NAME "spool.stat"
 
 static uint64_t digest_of(const struct sp_gate *gate)
 {
-    uint64_t h = mix(0xcbf29ce484222325u, sp_policy_digest(gate->policy));
+    uint64_t h = sp_fnv_number(SP_FNV_START, sp_policy_digest(gate->policy));
     for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++)
-        h = mix(h, gate->conf->outcomes[i]);
-    return mix(h, (uint64_t) gate->conf->max_object_size);
+        h = sp_fnv_number(h, gate->conf->outcomes[i]);
+    return sp_fnv_number(h, (uint64_t) gate->conf->max_object_size);
 }
 
 static enum sp_status open_serving_parts(struct sp_gate *gate, struct sp_error *err)
@@ -35,6 +32,16 @@ static enum sp_status open_serving_parts(struct sp_gate *gate, struct sp_error *
     if (status != SP_OK)
         return status;
     char path[4096];
+    snprintf(path, sizeof(path), "%s/%s", conf->run_dir, QUOTA_NAME);
+    status = sp_quota_open(path, (uint64_t) conf->spool_quota, err, &gate->quota);
+    if (status != SP_OK)
+        return status;
+    if (conf->cache_size > 0)
+        status = sp_digest_init(&gate->digest_model, NULL, err);
+    if (status == SP_OK && conf->cache_size > 0)
+        status = sp_cache_open(conf->run_dir, (uint64_t) conf->cache_size, conf->cache_age_ms, err, &gate->cache);
+    if (status != SP_OK)
+        return status;
     snprintf(path, sizeof(path), "%s/%s", conf->run_dir, STAT_NAME);
     return sp_metrics_open(path, err, &gate->metrics);
 }
@@ -54,6 +61,8 @@ static enum sp_status open_parts(struct sp_gate *gate, const char *conf_path, un
         return status;
     gate->scanner.queue_ms = (unsigned) gate->conf->scan_queue_ms;
     gate->scanner.scan_ms = (unsigned) gate->conf->scan_ms;
+    gate->scanner.start_ms = flags & SP_GATE_SERVE ? (unsigned) gate->conf->scan_start_ms : 0;
+    gate->scanner.absence = &gate->scanner_absence;
     gate->digest = digest_of(gate);
     return SP_OK;
 }
@@ -61,6 +70,9 @@ static enum sp_status open_parts(struct sp_gate *gate, const char *conf_path, un
 static void free_gate(struct sp_gate *gate)
 {
     sp_metrics_close(&gate->metrics);
+    sp_quota_close(&gate->quota);
+    sp_cache_close(&gate->cache);
+    sp_digest_fini(&gate->digest_model);
     sp_declog_close(&gate->declog);
     sp_page_free(&gate->page);
     sp_policy_free(&gate->policy);
@@ -81,6 +93,7 @@ enum sp_status sp_gate_open(const char *conf_path, unsigned flags, struct sp_err
         return status;
     }
     atomic_init(&gate->refs, 1);
+    sp_gate_begin_ids(gate);
     *gate_out = gate;
     return SP_OK;
 }
@@ -101,6 +114,17 @@ void sp_gate_release(struct sp_gate **gate)
     if (before == 1)
         free_gate(*gate);
     *gate = NULL;
+}
+
+bool sp_gate_is_unused(const struct sp_gate *gate)
+{
+    return atomic_load_explicit(&gate->refs, memory_order_acquire) == 1;
+}
+
+void sp_gate_begin_ids(struct sp_gate *gate)
+{
+    const unsigned spread = 40503; /* so that processes that start together count in different places */
+    atomic_store_explicit(&gate->next_id, (unsigned) getpid() * spread, memory_order_relaxed);
 }
 
 void sp_gate_tell(const struct sp_gate *gate, const struct sp_log *log)

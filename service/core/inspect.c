@@ -1,5 +1,5 @@
-/* One transaction: head, body, scan. The order of the checks is the order in design.md section 3; each ends in a named
- * outcome, and sp_txn_decide*() is the only way out. */
+/* One transaction: its head and its body while it arrives (the scan is in inspect_scan.c, delivery in inspect_read.c). The order of
+ * the checks is the order in design.md section 3; each ends in a named outcome, and sp_txn_decide*() is the only way out. */
 #include "config.h"
 
 #include "inspect_priv.h"
@@ -10,19 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TAIL_FULL_BYTES (64u * 1024u)    /* held for a slow reader while bytes pass through; more is not taken */
 #define TAIL_MAX_BYTES (4u * 1024 * 1024) /* the largest piece that one call may bring on top: a client's preview */
 #define OWN_PREFIX "X-Sallyport-"
 #define STATUS_PARTIAL_CONTENT 206 /* RFC 9110 15.3.7 */
 
-/* Digits of time and of a counter salted with the process: unique on one machine for nine years. */
+/* Digits of time and of a counter that begins elsewhere in each process: unique on one machine for nine years. */
 static void make_id(struct sp_gate *gate, int64_t wall_us, char out[SP_TXN_ID_SIZE])
 {
     static const char hex[] = "0123456789abcdef";
-    const unsigned spread = 40503; /* so that processes that start together count in different places */
-    unsigned n = atomic_fetch_add_explicit(&gate->next_id, 1, memory_order_relaxed) + (unsigned) getpid() * spread;
+    unsigned n = atomic_fetch_add_explicit(&gate->next_id, 1, memory_order_relaxed);
     uint64_t v = (uint64_t) wall_us << 16 | (n & 0xffff);
     for (int i = SP_TXN_ID_SIZE - 2; i >= 0; i--, v >>= 4)
         out[i] = hex[v & 0xf];
@@ -49,10 +47,13 @@ void sp_txn_free(struct sp_txn **txn_p)
     struct sp_txn *txn = *txn_p;
     if (!txn)
         return;
-    if (txn->phase == SP_TXN_BODY) {
+    if (txn->phase == SP_TXN_BODY || txn->phase == SP_TXN_SCAN) {
         sp_metrics_add(txn->gate->metrics, SP_METRIC_CLIENT_GONE, 1);
-        (void) sp_txn_decide(txn, SP_OUTCOME_GONE, "the ICAP client left before the end of the body");
+        (void) sp_txn_decide(txn, SP_OUTCOME_GONE, "the ICAP client left before the decision");
     }
+    sp_txn_end_scan(txn);
+    sp_digest_fini(&txn->digest);
+    sp_parts_free(&txn->parts);
     sp_decode_free(&txn->decode);
     sp_spool_free(&txn->raw);
     sp_spool_free(&txn->plain);
@@ -128,33 +129,19 @@ static bool is_endless_type(struct sp_str type)
     return sp_str_equal_nocase(type, SP_STR("text/event-stream")) || sp_str_equal_nocase(type, SP_STR("multipart/x-mixed-replace"));
 }
 
-static enum sp_status keep_plain(void *arg, const void *p, size_t n)
+/* The first of several troubles is the one that is told. Those that are to be blocked end the transaction; with the others the
+ * body is scanned as far as it can be seen, and as it came. */
+enum sp_step sp_txn_trouble(struct sp_txn *txn, enum sp_outcome outcome, const char *reason)
 {
-    struct sp_txn *txn = arg;
-    return sp_spool_append(txn->plain, p, n, NULL);
+    if (txn->gate->conf->outcomes[outcome] == SP_ACTION_BLOCK)
+        return sp_txn_decide(txn, outcome, reason);
+    if (txn->pending == SP_OUTCOME_NONE) {
+        txn->pending = outcome;
+        snprintf(txn->reason, sizeof(txn->reason), "%.*s", SP_TXN_REASON_SIZE - 1, reason);
+    }
+    return SP_STEP_BODY;
 }
 
-static enum sp_status open_spools(struct sp_txn *txn, bool wants_plain)
-{
-    const struct sp_conf *conf = txn->gate->conf;
-    struct sp_spool_limits limits = { (uint64_t) conf->spool_memory, (uint64_t) conf->max_object_size, conf->spool_dir };
-    enum sp_status status = sp_spool_new(&limits, &txn->raw);
-    if (status == SP_OK && wants_plain)
-        status = sp_spool_new(&limits, &txn->plain);
-    return status;
-}
-
-/* The first of several troubles is the one that is told. */
-static void set_pending(struct sp_txn *txn, enum sp_outcome outcome, const char *reason)
-{
-    if (txn->pending != SP_OUTCOME_NONE)
-        return;
-    txn->pending = outcome;
-    snprintf(txn->reason, sizeof(txn->reason), "%s", reason);
-}
-
-/* Ends the transaction if the trouble is to be blocked; otherwise it is remembered and the body is scanned as it came.
- * BODY means go on. */
 static enum sp_step decoding_failed(struct sp_txn *txn, enum sp_decode_result result, const char *detail)
 {
     /* ERROR is memory or disk, which is the gate's own shortage and not the body's fault. */
@@ -164,25 +151,100 @@ static enum sp_step decoding_failed(struct sp_txn *txn, enum sp_decode_result re
     else if (result == SP_DECODE_LIMIT)
         outcome = SP_OUTCOME_LIMIT;
     sp_decode_free(&txn->decode);
-    if (txn->gate->conf->outcomes[outcome] == SP_ACTION_BLOCK)
-        return sp_txn_decide(txn, outcome, detail);
-    set_pending(txn, outcome, detail);
-    return SP_STEP_BODY;
+    return sp_txn_trouble(txn, outcome, txn->plain_error.text[0] ? txn->plain_error.text : detail);
+}
+
+/* Remembered until the bytes at hand are kept: the decoder may be in the middle of its work. */
+static void note_parts(struct sp_txn *txn, enum sp_split_result result, const struct sp_error *detail)
+{
+    if (result == SP_SPLIT_OK || txn->parts_trouble != SP_OUTCOME_NONE)
+        return;
+    txn->parts_trouble = SP_OUTCOME_OVERLOAD;
+    if (result == SP_SPLIT_BAD)
+        txn->parts_trouble = SP_OUTCOME_UNDECODABLE;
+    else if (result == SP_SPLIT_LIMIT)
+        txn->parts_trouble = SP_OUTCOME_LIMIT;
+    txn->parts_detail = *detail;
+}
+
+static enum sp_step tell_parts_trouble(struct sp_txn *txn)
+{
+    enum sp_outcome outcome = txn->parts_trouble;
+    txn->parts_trouble = SP_OUTCOME_NONE;
+    return outcome == SP_OUTCOME_NONE ? SP_STEP_BODY : sp_txn_trouble(txn, outcome, txn->parts_detail.text);
+}
+
+static void feed_parts(struct sp_txn *txn, const void *p, size_t n)
+{
+    struct sp_error detail = { 0 };
+    if (txn->parts)
+        note_parts(txn, sp_parts_feed(txn->parts, p, n, &detail), &detail);
+}
+
+static enum sp_status keep_plain(void *arg, const void *p, size_t n)
+{
+    struct sp_txn *txn = arg;
+    feed_parts(txn, p, n);
+    enum sp_status status = sp_spool_append(txn->plain, p, n, &txn->plain_error);
+    if (status == SP_OK && txn->has_digest)
+        sp_digest_add(&txn->digest, p, n);
+    return status;
+}
+
+static struct sp_spool_limits spool_limits(const struct sp_txn *txn)
+{
+    const struct sp_conf *conf = txn->gate->conf;
+    return (struct sp_spool_limits){ (uint64_t) conf->spool_memory, (uint64_t) conf->max_object_size, conf->spool_dir, txn->gate->quota };
+}
+
+static struct sp_decode_limits decode_limits(const struct sp_txn *txn)
+{
+    const struct sp_conf *conf = txn->gate->conf;
+    return (struct sp_decode_limits){ (unsigned) conf->decode_layers, (uint64_t) conf->max_object_size, (unsigned) conf->decode_ratio };
+}
+
+static enum sp_status open_spools(struct sp_txn *txn, bool wants_plain)
+{
+    const struct sp_spool_limits limits = spool_limits(txn);
+    enum sp_status status = sp_spool_new(&limits, &txn->raw);
+    if (status == SP_OK && wants_plain)
+        status = sp_spool_new(&limits, &txn->plain);
+    return status;
+}
+
+static void open_parts(struct sp_txn *txn, const struct sp_message *carrier)
+{
+    const struct sp_parts_setup setup = {
+        .carrier = carrier,
+        .split = { .max_depth = SP_SPLIT_MAX_DEPTH, .max_parts = (unsigned) txn->gate->conf->decode_parts, .decode = decode_limits(txn) },
+        .spool = spool_limits(txn),
+        .model = txn->has_digest ? &txn->gate->digest_model : NULL,
+    };
+    struct sp_error detail = { 0 };
+    note_parts(txn, sp_parts_new(&setup, &detail, &txn->parts), &detail);
+}
+
+static enum sp_step open_decode(struct sp_txn *txn, const struct sp_message *carrier)
+{
+    const struct sp_decode_limits limits = decode_limits(txn);
+    struct sp_error detail = { 0 };
+    enum sp_decode_result result = sp_decode_new(carrier, &limits, keep_plain, txn, &detail, &txn->decode);
+    return result == SP_DECODE_OK ? SP_STEP_BODY : decoding_failed(txn, result, detail.text);
 }
 
 static enum sp_step prepare_body(struct sp_txn *txn, const struct sp_message *carrier)
 {
-    const struct sp_conf *conf = txn->gate->conf;
     bool is_coded = carrier && sp_decode_is_needed(carrier);
     if (open_spools(txn, is_coded) != SP_OK)
         return sp_txn_decide_as(txn, SP_OUTCOME_OVERLOAD, SP_ACTION_BLOCK, "no memory for the body");
     txn->phase = SP_TXN_BODY;
-    if (!is_coded)
-        return SP_STEP_BODY;
-    struct sp_decode_limits limits = { (unsigned) conf->decode_layers, (uint64_t) conf->max_object_size, (unsigned) conf->decode_ratio };
-    struct sp_error detail = { 0 };
-    enum sp_decode_result result = sp_decode_new(carrier, &limits, keep_plain, txn, &detail, &txn->decode);
-    return result == SP_DECODE_OK ? SP_STEP_BODY : decoding_failed(txn, result, detail.text);
+    /* A fragment's verdict says nothing about the object. Without memory for the digest it is scanned, that is all. */
+    bool may_be_known = txn->gate->cache && !txn->is_partial;
+    txn->has_digest = may_be_known && sp_digest_init(&txn->digest, &txn->gate->digest_model, NULL) == SP_OK;
+    if (carrier && sp_split_is_needed(carrier))
+        open_parts(txn, carrier);
+    enum sp_step step = tell_parts_trouble(txn);
+    return is_coded && step == SP_STEP_BODY ? open_decode(txn, carrier) : step;
 }
 
 static enum sp_step look_at_body_head(struct sp_txn *txn)
@@ -199,15 +261,28 @@ static enum sp_step look_at_body_head(struct sp_txn *txn)
     return prepare_body(txn, carrier);
 }
 
-/* A rule matched and did not refuse: the log says so. */
-static enum sp_step decide_reported(struct sp_txn *txn)
+enum sp_step sp_txn_decide_unscanned(struct sp_txn *txn, const char *reason)
 {
-    return sp_txn_decide_as(txn, SP_OUTCOME_RULE, SP_ACTION_REPORT, txn->rule->name);
+    if (txn->rule)
+        return sp_txn_decide_as(txn, SP_OUTCOME_RULE, SP_ACTION_REPORT, txn->rule->name);
+    return sp_txn_decide(txn, SP_OUTCOME_NONE, reason);
 }
 
-static enum sp_step decide_without_body(struct sp_txn *txn, const char *reason)
+/* The edits that keep scanning honest, with their texts in txn->rewrite. */
+static void edit_head(struct sp_txn *txn)
 {
-    return txn->rule ? decide_reported(txn) : sp_txn_decide(txn, SP_OUTCOME_NONE, reason);
+    const struct sp_txn_start *start = &txn->start;
+    const struct sp_conf *conf = txn->gate->conf;
+    struct sp_rewrite *rewrite = &txn->rewrite;
+    if (start->direction == SP_RESPMOD)
+        sp_rewrite_response(conf, start->response, rewrite);
+    else
+        sp_rewrite_request(conf, start->request, start->sni, rewrite);
+    struct sp_txn_edits *edits = &txn->edits;
+    for (size_t i = 0; i < rewrite->n_remove; i++)
+        edits->remove[edits->n_remove++] = rewrite->remove[i];
+    if (rewrite->has_add)
+        edits->add[edits->n_add++] = rewrite->add;
 }
 
 enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
@@ -224,15 +299,16 @@ enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
         txn->edits.strip_own = true;
         sp_metrics_add(metrics, SP_METRIC_STRIPPED, 1);
     }
+    edit_head(txn);
     enum sp_step step = apply_policy(txn, SP_STR(""), !start->has_body);
     if (step != SP_STEP_BODY)
         return step;
-    return start->has_body ? look_at_body_head(txn) : decide_without_body(txn, "no body");
+    return start->has_body ? look_at_body_head(txn) : sp_txn_decide_unscanned(txn, "no body");
 }
 
 /* --- body ------------------------------------------------------------------------------------------------------------ */
 
-static enum sp_step spool_failed(struct sp_txn *txn, enum sp_status status, const char *detail)
+enum sp_step sp_txn_spool_failed(struct sp_txn *txn, enum sp_status status, const char *detail)
 {
     txn->is_spool_broken = true; /* what was received cannot be delivered any more, so there is no choice of action */
     return sp_txn_decide_as(txn, SP_OUTCOME_OVERLOAD, SP_ACTION_BLOCK, detail[0] ? detail : sp_status_name(status));
@@ -243,12 +319,29 @@ static enum sp_step keep_and_decode(struct sp_txn *txn, const void *p, size_t n)
     struct sp_error err = { 0 };
     enum sp_status status = sp_spool_append(txn->raw, p, n, &err);
     if (status != SP_OK)
-        return spool_failed(txn, status, err.text);
+        return sp_txn_spool_failed(txn, status, err.text);
     txn->body_bytes += n;
-    if (!txn->decode)
-        return SP_STEP_BODY;
-    enum sp_decode_result result = sp_decode_feed(txn->decode, p, n, &err);
-    return result == SP_DECODE_OK ? SP_STEP_BODY : decoding_failed(txn, result, err.text);
+    enum sp_decode_result result = SP_DECODE_OK;
+    if (txn->decode) {
+        result = sp_decode_feed(txn->decode, p, n, &err);
+    } else if (!txn->plain) {
+        feed_parts(txn, p, n);
+        if (txn->has_digest)
+            sp_digest_add(&txn->digest, p, n);
+    }
+    enum sp_step step = result == SP_DECODE_OK ? SP_STEP_BODY : decoding_failed(txn, result, err.text);
+    return step == SP_STEP_BODY ? tell_parts_trouble(txn) : step;
+}
+
+/* Rules on the body see what the client will see of it. */
+enum sp_step sp_txn_apply_body_policy(struct sp_txn *txn)
+{
+    char first[SP_POLICY_BODY_BYTES];
+    size_t n = 0;
+    const struct sp_spool *body = txn->plain ? txn->plain : txn->raw;
+    if (sp_spool_read(body, 0, first, sizeof(first), &n) != SP_OK)
+        return sp_txn_spool_failed(txn, SP_ERR_IO, "cannot read the body back");
+    return apply_policy(txn, (struct sp_str){ first, n }, true);
 }
 
 static size_t pass_through(struct sp_txn *txn, const void *p, size_t n)
@@ -268,143 +361,49 @@ enum sp_step sp_txn_body(struct sp_txn *txn, const void *p, size_t n, size_t *ta
     SP_ASSERT(txn->phase != SP_TXN_NEW);
     *taken_out = n;
     if (txn->phase == SP_TXN_DECIDED) {
-        if (txn->step != SP_STEP_BLOCK)
+        if (txn->step != SP_STEP_BLOCK && txn->step != SP_STEP_CUT)
             *taken_out = pass_through(txn, p, n);
         return txn->step;
     }
-    if (txn->body_bytes + n <= (uint64_t) txn->gate->conf->max_object_size)
-        return keep_and_decode(txn, p, n);
+    if (txn->body_bytes + n <= (uint64_t) txn->gate->conf->max_object_size) {
+        enum sp_step step = keep_and_decode(txn, p, n);
+        return step == SP_STEP_BODY ? sp_txn_trickle(txn) : step;
+    }
     enum sp_step step = sp_txn_decide(txn, SP_OUTCOME_OVERSIZE, "the body is over max_object_size");
     if (step == SP_STEP_RELEASE)
         *taken_out = pass_through(txn, p, n);
     return step;
 }
 
-/* --- end ------------------------------------------------------------------------------------------------------------- */
-
-static void scan(struct sp_txn *txn, struct sp_spool *body, struct sp_scan_result *found)
+/* The end of decoding and splitting. BODY: nothing is wrong. */
+static enum sp_step finish_decoding(struct sp_txn *txn)
 {
-    struct sp_error err = { 0 };
-    if (sp_spool_seal(body, &err) != SP_OK) {
-        *found = (struct sp_scan_result){ .outcome = SP_OUTCOME_OVERLOAD };
-        snprintf(found->detail, sizeof(found->detail), "cannot seal the body");
-        return;
+    struct sp_error detail = { 0 };
+    if (txn->decode) {
+        enum sp_decode_result result = sp_decode_finish(txn->decode, &detail);
+        if (result != SP_DECODE_OK) {
+            enum sp_step step = decoding_failed(txn, result, detail.text);
+            if (step != SP_STEP_BODY)
+                return step;
+        }
     }
-    struct sp_metrics *metrics = txn->gate->metrics;
-    sp_scan_client_ask(&txn->gate->scanner, body, txn->id, found);
-    sp_metrics_add(metrics, SP_METRIC_SCANS, 1);
-    if (found->is_retried)
-        sp_metrics_add(metrics, SP_METRIC_SCAN_RETRIES, 1);
-    if (found->reply.engine_id != 0 && found->reply.engine_id != sp_metrics_engine(metrics))
-        sp_metrics_set_engine(metrics, found->reply.engine_id);
-    txn->result.scan = found->reply;
+    if (txn->parts && txn->pending == SP_OUTCOME_NONE) /* else it saw only the beginning, and its end says nothing */
+        note_parts(txn, sp_parts_finish(txn->parts, &detail), &detail);
+    return tell_parts_trouble(txn);
 }
 
-/* The decoded body is what the client will see. If it could not be decoded whole (and that is not blocked), what there is of
- * it is scanned, and the body as it came too. */
-static void scan_all(struct sp_txn *txn, struct sp_scan_result *found)
+enum sp_step sp_txn_complete(struct sp_txn *txn)
 {
-    *found = (struct sp_scan_result){ .outcome = SP_OUTCOME_CLEAN };
-    if (txn->plain && sp_spool_size(txn->plain) > 0)
-        scan(txn, txn->plain, found);
-    bool needs_raw = !txn->plain || txn->pending != SP_OUTCOME_NONE;
-    if (needs_raw && found->outcome == SP_OUTCOME_CLEAN)
-        scan(txn, txn->raw, found);
-}
-
-static enum sp_step decide_scanned(struct sp_txn *txn, const struct sp_scan_result *found)
-{
-    txn->phase = SP_TXN_NEW; /* all of the body is here: pass means PASS, not RELEASE */
-    if (found->outcome == SP_OUTCOME_INFECTED)
-        return sp_txn_decide(txn, SP_OUTCOME_INFECTED, found->reply.signature);
-    if (txn->pending != SP_OUTCOME_NONE && txn->gate->conf->outcomes[found->outcome] != SP_ACTION_BLOCK) {
-        char reason[SP_TXN_REASON_SIZE];
-        memcpy(reason, txn->reason, sizeof(reason));
-        return sp_txn_decide(txn, txn->pending, reason);
-    }
-    if (found->outcome != SP_OUTCOME_CLEAN)
-        return sp_txn_decide(txn, found->outcome, found->detail);
-    if (txn->is_partial)
-        return sp_txn_decide(txn, SP_OUTCOME_PARTIAL, "a fragment was scanned, not the whole object");
-    if (txn->rule)
-        return decide_reported(txn);
-    return sp_txn_decide(txn, SP_OUTCOME_CLEAN, "scanned");
-}
-
-/* Rules on the body see what the client will see of it, before the scanner is bothered. */
-static enum sp_step apply_policy_to_body(struct sp_txn *txn)
-{
-    char first[SP_POLICY_BODY_BYTES];
-    size_t n = 0;
-    const struct sp_spool *body = txn->plain ? txn->plain : txn->raw;
-    if (sp_spool_read(body, 0, first, sizeof(first), &n) != SP_OK)
-        return spool_failed(txn, SP_ERR_IO, "cannot read the body back");
-    return apply_policy(txn, (struct sp_str){ first, n }, true);
-}
-
-enum sp_step sp_txn_end(struct sp_txn *txn)
-{
-    SP_ASSERT(txn->phase != SP_TXN_NEW);
+    SP_ASSERT(txn->phase == SP_TXN_BODY || txn->phase == SP_TXN_DECIDED);
     if (txn->phase == SP_TXN_DECIDED)
         return txn->step;
-    if (txn->decode) {
-        struct sp_error detail = { 0 };
-        enum sp_decode_result result = sp_decode_finish(txn->decode, &detail);
-        if (result != SP_DECODE_OK && decoding_failed(txn, result, detail.text) == SP_STEP_BLOCK)
-            return SP_STEP_BLOCK;
-    }
-    if (txn->wants_body) {
-        enum sp_step step = apply_policy_to_body(txn);
-        if (step != SP_STEP_BODY)
-            return step;
-    }
-    if (txn->body_bytes == 0) {
-        txn->phase = SP_TXN_NEW;
-        return decide_without_body(txn, "empty body");
-    }
-    struct sp_scan_result found;
-    scan_all(txn, &found);
-    return decide_scanned(txn, &found);
-}
-
-/* --- delivery -------------------------------------------------------------------------------------------------------- */
-
-static size_t read_buf(const struct sp_buf *buf, size_t *pos, void *p, size_t n)
-{
-    size_t left = buf->n - *pos;
-    size_t take = n < left ? n : left;
-    if (take > 0)
-        memcpy(p, buf->p + *pos, take);
-    *pos += take;
-    return take;
-}
-
-enum sp_status sp_txn_read(struct sp_txn *txn, void *p, size_t n, size_t *got_out)
-{
-    SP_ASSERT(txn->phase == SP_TXN_DECIDED);
-    *got_out = 0;
-    if (txn->step == SP_STEP_BLOCK) {
-        *got_out = read_buf(&txn->page, &txn->page_read, p, n);
-        return SP_OK;
-    }
-    if (txn->is_spool_broken)
-        return SP_ERR_IO;
-    if (txn->raw && txn->raw_read < sp_spool_size(txn->raw)) {
-        enum sp_status status = sp_spool_read(txn->raw, txn->raw_read, p, n, got_out);
-        txn->raw_read += *got_out;
-        return status == SP_OK && *got_out == 0 ? SP_ERR_IO : status;
-    }
-    *got_out = read_buf(&txn->tail, &txn->tail_read, p, n);
-    return SP_OK;
-}
-
-const struct sp_txn_edits *sp_txn_edits(const struct sp_txn *txn)
-{
-    return &txn->edits;
-}
-
-const struct sp_txn_result *sp_txn_result(const struct sp_txn *txn)
-{
-    SP_ASSERT(txn->phase == SP_TXN_DECIDED);
-    return &txn->result;
+    enum sp_step step = finish_decoding(txn);
+    if (step == SP_STEP_BODY && txn->wants_body)
+        step = sp_txn_apply_body_policy(txn);
+    if (step != SP_STEP_BODY)
+        return step;
+    txn->phase = SP_TXN_SCAN; /* all of the body is here: pass means PASS, not RELEASE */
+    if (txn->body_bytes == 0)
+        return sp_txn_decide_unscanned(txn, "empty body");
+    return sp_txn_begin_scan(txn);
 }

@@ -6,12 +6,14 @@
 
 #include "sallyport/assert.h"
 #include "sallyport/clock.h"
+#include "sallyport/text.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PAGE_MAX_BYTES (2u * 1024u * 1024u)
 #define URL_MAX_BYTES (16u * 1024u)
+#define MARK_VALUE_MAX_BYTES 256u
 
 static struct sp_str url_of(const struct sp_message *request, struct sp_buf *scratch)
 {
@@ -43,7 +45,7 @@ static void render_page(struct sp_txn *txn, struct sp_str url)
         .url = url,
         .host = request ? request->host : (struct sp_str){ "", 0 },
     };
-    enum sp_page_format format = sp_page_choose(request);
+    enum sp_page_format format = sp_page_choose(request, txn->start.response);
     txn->result.content_type = sp_page_content_type(format);
     sp_buf_init(&txn->page, PAGE_MAX_BYTES);
     if (sp_page_render(txn->gate->page, format, &values, &txn->page) != SP_OK)
@@ -84,6 +86,7 @@ static void write_log(struct sp_txn *txn, struct sp_str url)
         .category = txn->rule ? txn->rule->category : "",
         .excepted = txn->excepted ? txn->excepted->id : "",
         .is_monitored = txn->is_monitored,
+        .is_cached = txn->is_cached,
         .signature = txn->result.signature,
         .encoding = encoding ? encoding->value : (struct sp_str){ "", 0 },
         .bytes = txn->body_bytes,
@@ -104,7 +107,8 @@ static void count(const struct sp_txn *txn)
     };
     struct sp_metrics *metrics = txn->gate->metrics;
     sp_metrics_add_outcome(metrics, txn->result.outcome);
-    sp_metrics_add(metrics, by_action[txn->result.action], 1);
+    if (txn->result.action != SP_ACTION_NONE)
+        sp_metrics_add(metrics, by_action[txn->result.action], 1);
     if (txn->body_bytes > 0)
         sp_metrics_add(metrics, SP_METRIC_BODY_BYTES, txn->body_bytes);
 }
@@ -138,14 +142,17 @@ static enum sp_step finish(struct sp_txn *txn, enum sp_outcome outcome, enum sp_
 
 static enum sp_step pass_step(const struct sp_txn *txn)
 {
-    if (txn->phase == SP_TXN_BODY)
+    if (txn->phase == SP_TXN_BODY || txn->is_trickling)
         return SP_STEP_RELEASE;
-    return txn->edits.strip_own || txn->edits.add_field ? SP_STEP_EDIT : SP_STEP_PASS;
+    return sp_txn_has_edits(txn) ? SP_STEP_EDIT : SP_STEP_PASS;
 }
 
 enum sp_step sp_txn_decide_as(struct sp_txn *txn, enum sp_outcome outcome, enum sp_action action, const char *reason)
 {
-    return finish(txn, outcome, action, reason, action == SP_ACTION_BLOCK ? SP_STEP_BLOCK : pass_step(txn));
+    enum sp_step refuse = txn->is_trickling ? SP_STEP_CUT : SP_STEP_BLOCK;
+    if (action == SP_ACTION_BLOCK && txn->is_trickling)
+        sp_metrics_add(txn->gate->metrics, SP_METRIC_CUT, 1);
+    return finish(txn, outcome, action, reason, action == SP_ACTION_BLOCK ? refuse : pass_step(txn));
 }
 
 enum sp_step sp_txn_decide(struct sp_txn *txn, enum sp_outcome outcome, const char *reason)
@@ -153,10 +160,40 @@ enum sp_step sp_txn_decide(struct sp_txn *txn, enum sp_outcome outcome, const ch
     return sp_txn_decide_as(txn, outcome, txn->gate->conf->outcomes[outcome], reason);
 }
 
+/* Appends "NAME: VALUE" and a NUL. A rule's name is what a person wrote: it must neither end the line nor break UTF-8. */
+static enum sp_status add_mark(struct sp_buf *lines, const char *name, const char *value)
+{
+    enum sp_status status = sp_buf_addf(lines, "%s: ", name);
+    size_t start = lines->n;
+    if (status == SP_OK)
+        status = sp_text_clean(sp_str_from(value), MARK_VALUE_MAX_BYTES, lines);
+    for (size_t i = start; status == SP_OK && i < lines->n; i++)
+        if ((unsigned char) lines->p[i] < ' ')
+            lines->p[i] = '?';
+    return status == SP_OK ? sp_buf_add(lines, "", 1) : status;
+}
+
 enum sp_step sp_txn_decide_mark(struct sp_txn *txn, const char *reason)
 {
     SP_ASSERT(txn->rule);
-    snprintf(txn->edit_field, sizeof(txn->edit_field), "X-Sallyport-Block: %s", txn->rule->id);
-    txn->edits.add_field = txn->edit_field;
+    const struct { const char *name, *value; } marks[] = {
+        { "X-Sallyport-Block", txn->rule->id },
+        { "X-Sallyport-Rule", txn->rule->name },
+        { "X-Sallyport-Category", txn->rule->category },
+        { "X-Sallyport-Id", txn->id },
+    };
+    const size_t n_marks = sizeof(marks) / sizeof(marks[0]);
+    SP_ASSERT(txn->edits.n_add + n_marks <= SP_EDITS_MAX);
+    sp_buf_init(&txn->page, PAGE_MAX_BYTES); /* there is no other page for it */
+    enum sp_status status = SP_OK;
+    for (size_t i = 0; i < n_marks && status == SP_OK; i++)
+        status = add_mark(&txn->page, marks[i].name, marks[i].value);
+    if (status != SP_OK) {
+        sp_buf_fini(&txn->page);
+        return sp_txn_decide_as(txn, SP_OUTCOME_RULE, SP_ACTION_BLOCK, reason);
+    }
+    const char *line = txn->page.p;
+    for (size_t i = 0; i < n_marks; i++, line += strlen(line) + 1)
+        txn->edits.add[txn->edits.n_add++] = line;
     return finish(txn, SP_OUTCOME_RULE, SP_ACTION_BLOCK, reason, SP_STEP_EDIT);
 }

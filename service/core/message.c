@@ -43,7 +43,7 @@ static struct sp_str from(struct sp_str s, size_t start)
     return slice(s, start, s.n);
 }
 
-static struct sp_str trim(struct sp_str s)
+static inline struct sp_str trim(struct sp_str s)
 {
     while (s.n > 0 && is_space(s.p[0])) {
         s.p++;

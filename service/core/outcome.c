@@ -18,10 +18,11 @@ static const struct row rows[SP_OUTCOME_COUNT] = {
 #undef SP_OUTCOME_ROW
 };
 
-static const char *const action_names[SP_ACTION_COUNT] = {
+static const char *const action_names[] = {
     [SP_ACTION_ALLOW] = "allow",
     [SP_ACTION_REPORT] = "report",
     [SP_ACTION_BLOCK] = "block",
+    [SP_ACTION_NONE] = "none",
 };
 
 static const struct row *row_of(enum sp_outcome outcome)
@@ -52,7 +53,7 @@ bool sp_outcome_is_configurable(enum sp_outcome outcome)
 
 const char *sp_action_name(enum sp_action action)
 {
-    SP_ASSERT((unsigned) action < SP_ACTION_COUNT);
+    SP_ASSERT((unsigned) action <= SP_ACTION_NONE);
     return action_names[action];
 }
 

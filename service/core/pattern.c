@@ -11,7 +11,7 @@
  * compared first, so that PCRE2 is not even asked. */
 #include "config.h"
 
-#include "sallyport/pattern.h"
+#include "pattern_priv.h"
 
 #include "sallyport/assert.h"
 
@@ -34,7 +34,6 @@
 #define WINDOWS_PER_LOOK 4               /* windows between two looks at the clock */
 #define TIME_LIMIT_NS (10 * 1000 * 1000) /* of one search */
 #define NS_PER_S 1000000000LL
-#define PREFIX_MAX 32
 /* DOTALL and DOLLAR_ENDONLY: a line end in a folded value is a byte like any other. */
 #define COMPILE_OPTIONS (PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_UTF)
 
@@ -44,94 +43,10 @@ struct sp_pattern {
     bool is_anchored;             /* can match at the start only */
     bool has_jit;
     size_t prefix_n; /* every match starts with these bytes, at the start of the subject */
-    char prefix[PREFIX_MAX];
+    char prefix[SP_LITERAL_MAX];
+    size_t literal_n; /* every match has these bytes somewhere, in either case */
+    char literal[SP_LITERAL_MAX];
 };
-
-/* --- literal start --------------------------------------------------------------------------------------------------- */
-
-/* Whether the escape at the start of s (a backslash and more) is one that changes how the bytes behind it are read. */
-static bool is_odd_escape(struct sp_str s)
-{
-    return s.n < 2 || strchr("QEc", s.p[1]) != NULL;
-}
-
-/* Length of the class "[...]" at the start of s; 0 when it holds something that this file does not read. */
-static size_t class_length(struct sp_str s)
-{
-    size_t i = 1;
-    if (i < s.n && s.p[i] == '^')
-        i++;
-    if (i < s.n && s.p[i] == ']')
-        i++;
-    while (i < s.n && s.p[i] != ']') {
-        bool is_escape = s.p[i] == '\\';
-        if (s.p[i] == '[' || (is_escape && is_odd_escape((struct sp_str){ s.p + i, s.n - i })))
-            return 0; /* [:alpha:] and the like */
-        i += is_escape ? 2 : 1;
-    }
-    return i < s.n ? i + 1 : 0;
-}
-
-/* Length of the atom or sign at the start of s; 0 when it is special. *depth counts open groups. */
-static size_t token_length(struct sp_str s, unsigned *depth)
-{
-    switch (s.p[0]) {
-    case '\\':
-        return is_odd_escape(s) ? 0 : 2;
-    case '[':
-        return class_length(s);
-    case '(':
-        if (s.n < 3 || s.p[1] == '*' || (s.p[1] == '?' && s.p[2] != ':'))
-            return 0;
-        (*depth)++;
-        return 1;
-    case ')':
-        (*depth)--;
-        return 1;
-    default:
-        return 1;
-    }
-}
-
-/* Whether the pattern, which PCRE2 has accepted, is one branch without settings or other specials. */
-static bool is_one_branch(struct sp_str regex)
-{
-    unsigned depth = 0;
-    for (size_t i = 0; i < regex.n;) {
-        size_t n = token_length((struct sp_str){ regex.p + i, regex.n - i }, &depth);
-        if (n == 0 || (regex.p[i] == '|' && depth == 0))
-            return false;
-        i += n;
-    }
-    return true;
-}
-
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* The bytes that follow a leading "^" as themselves. Stops early rather than wrongly. */
-static size_t literal_prefix(struct sp_str regex, char prefix[PREFIX_MAX])
-{
-    size_t n = 0;
-    if (regex.n == 0 || regex.p[0] != '^' || !is_one_branch(regex))
-        return 0;
-    for (size_t i = 1; i < regex.n && n < PREFIX_MAX; i++) {
-        char c = regex.p[i];
-        if (c == '\\') {
-            if (++i == regex.n || is_alnum(regex.p[i]))
-                break; /* \d and the like */
-            c = regex.p[i];
-        } else if (strchr("?*+{", c) != NULL) {
-            return n > 0 ? n - 1 : 0; /* the byte before may be missing */
-        } else if (strchr("[(.^$", c) != NULL) {
-            break;
-        }
-        prefix[n++] = c;
-    }
-    return n == PREFIX_MAX ? n - 1 : n; /* a quantifier may follow the last one */
-}
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
 
@@ -173,7 +88,8 @@ enum sp_status sp_pattern_new(struct sp_str regex, struct sp_error *err, struct 
     uint32_t options = 0;
     (void) pcre2_pattern_info(pattern->code, PCRE2_INFO_ALLOPTIONS, &options);
     pattern->is_anchored = (options & PCRE2_ANCHORED) != 0;
-    pattern->prefix_n = literal_prefix(regex, pattern->prefix);
+    pattern->prefix_n = sp_regex_prefix(regex, pattern->prefix);
+    pattern->literal_n = sp_regex_literal(regex, pattern->literal);
     pattern->has_jit = pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) == 0;
     *pattern_out = pattern;
     pattern = NULL;
@@ -191,6 +107,11 @@ void sp_pattern_free(struct sp_pattern **pattern)
     pcre2_code_free((*pattern)->code);
     free(*pattern);
     *pattern = NULL;
+}
+
+struct sp_str sp_pattern_literal(const struct sp_pattern *pattern)
+{
+    return (struct sp_str){ pattern->literal, pattern->literal_n };
 }
 
 /* --- matching -------------------------------------------------------------------------------------------------------- */

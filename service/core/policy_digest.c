@@ -4,22 +4,11 @@
 
 #include "policy_priv.h"
 
-#define FNV_OFFSET 0xcbf29ce484222325u
-#define FNV_PRIME 0x100000001b3u
-
-static void feed(uint64_t *digest, const void *p, size_t n)
-{
-    const unsigned char *bytes = p;
-    for (size_t i = 0; i < n; i++)
-        *digest = (*digest ^ bytes[i]) * FNV_PRIME;
-}
+#include "sallyport/fnv.h"
 
 static void feed_number(uint64_t *digest, uint64_t number)
 {
-    unsigned char bytes[sizeof(number)];
-    for (size_t i = 0; i < sizeof(number); i++)
-        bytes[i] = (unsigned char) (number >> (8 * i));
-    feed(digest, bytes, sizeof(bytes));
+    *digest = sp_fnv_number(*digest, number);
 }
 
 /* With its length, so that no two lists of texts feed the same bytes. */
@@ -27,7 +16,7 @@ static void feed_text(uint64_t *digest, const char *text)
 {
     struct sp_str s = sp_str_from(text);
     feed_number(digest, s.n);
-    feed(digest, s.p, s.n);
+    *digest = sp_fnv(*digest, s.p, s.n);
 }
 
 static void feed_cond(uint64_t *digest, const struct sp_cond *cond)
@@ -46,7 +35,7 @@ static void feed_cond(uint64_t *digest, const struct sp_cond *cond)
 
 uint64_t sp_policy_compute_digest(const struct sp_policy *policy)
 {
-    uint64_t digest = FNV_OFFSET;
+    uint64_t digest = SP_FNV_START;
     feed_number(&digest, policy->n_rules);
     for (size_t i = 0; i < policy->n_rules; i++) {
         const struct sp_compiled *rule = &policy->rules[i];

@@ -172,7 +172,7 @@ static struct sp_str default_port(const struct sp_message *request)
 
 /* "host:port" in one form whatever the client wrote: no trailing dot, no zeros before the port, the port always there. Else
  * "vpn.example.:443" and "vpn.example:0443" would reach what a rule on "vpn.example:443" refuses. */
-static struct sp_str canonical_authority(struct sp_subject *subject)
+struct sp_str sp_subject_authority(struct sp_subject *subject)
 {
     const struct sp_message *request = subject->request;
     if (subject->has_authority)
@@ -199,7 +199,7 @@ static struct sp_str canonical_authority(struct sp_subject *subject)
 
 static enum sp_match match_authority(const struct sp_cond *cond, struct sp_subject *subject)
 {
-    return subject->request ? sp_cond_run_pattern(cond, canonical_authority(subject)) : SP_MATCH_NO;
+    return subject->request ? sp_cond_run_pattern(cond, sp_subject_authority(subject)) : SP_MATCH_NO;
 }
 
 /* --- fields ---------------------------------------------------------------------------------------------------------- */

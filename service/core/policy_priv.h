@@ -6,7 +6,8 @@
  *   policy_build.c     files to rules: the order of reading, the catalogue
  *   policy_site.c      what sallyport.conf says: rules, rule_actions, lists
  *   policy_except.c    exceptions: from the file, and which of them hold
- *   policy.c           the index and the decision
+ *   policy_index.c     which rules are worth testing on a head
+ *   policy.c           the decision
  *   policy_digest.c    one number for all of it
  *   policy_describe.c  conditions in words
  *
@@ -105,7 +106,7 @@ struct sp_compiled {
     char *file;                 /* of a list */
 };
 
-struct sp_index; /* policy.c */
+struct sp_index; /* policy_index.c */
 struct sp_exceptions;
 
 struct sp_policy {
@@ -121,6 +122,7 @@ struct sp_policy {
 void sp_subject_init(struct sp_subject *subject, const struct sp_policy_input *in);
 const struct sp_named *sp_subject_target(struct sp_subject *subject); /* the request's host; empty if it has none */
 const struct sp_named *sp_subject_sni(struct sp_subject *subject);    /* likewise */
+struct sp_str sp_subject_authority(struct sp_subject *subject); /* "host:port" in one form. There must be a request */
 /* The address of the client; NULL if there is none that can be read. */
 const struct sp_netaddr *sp_subject_client(struct sp_subject *subject);
 const struct sp_predicate *sp_predicate_find(enum sp_scope scope, const char *key); /* NULL if there is none */
@@ -131,6 +133,14 @@ enum sp_match sp_cond_run_pattern(const struct sp_cond *cond, struct sp_str text
 bool sp_words_have(char *const *words, size_t n, struct sp_str text); /* without regard to case */
 /* The next field that the condition is about, from *pos on; NULL at the end. */
 const struct sp_field *sp_cond_next_field(const struct sp_cond *cond, const struct sp_message *head, size_t *pos);
+
+/* policy_index.c */
+#define SP_INDEX_WORDS (SP_POLICY_MAX_RULES / 64 + 1)
+struct sp_index *sp_index_new(const struct sp_policy *policy, enum sp_stage stage); /* NULL: no memory */
+void sp_index_free(struct sp_index **index);
+/* The rules that may match, as a bit set; the number of its words. subject has a head. */
+size_t sp_index_find(const struct sp_index *index, struct sp_subject *subject, uint64_t candidates[SP_INDEX_WORDS]);
+size_t sp_index_rule(const struct sp_index *index, size_t bit); /* its position in the policy */
 
 /* policy_jwt.c */
 enum sp_match sp_match_jwt(const struct sp_cond *cond, struct sp_subject *subject);

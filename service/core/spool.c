@@ -20,6 +20,11 @@
 #define HEAP_FIRST_BYTES 1024u
 #define HEAP_GROWTH 4u /* 1, 4, 16, 64 KiB: at most three moves */
 #define COPY_BYTES (16u * 1024u)
+/* The quota is asked for at least so much at once, for a quarter of what is there when that is more, but never so much more that
+ * what is not used yet matters. */
+#define ROOM_FIRST_BYTES (256u * 1024u)
+#define ROOM_MAX_BYTES (16u * 1024u * 1024u)
+#define ROOM_PART 4u
 
 enum tier { TIER_HEAP, TIER_MEMFD, TIER_FILE };
 
@@ -32,6 +37,7 @@ struct sp_spool {
     char *heap;
     size_t heap_cap;
     uint64_t size;
+    uint64_t room; /* taken from the quota; 0 on the heap */
 };
 
 enum sp_status sp_spool_new(const struct sp_spool_limits *limits, struct sp_spool **spool_out)
@@ -52,6 +58,8 @@ void sp_spool_free(struct sp_spool **spool)
         return;
     if (s->fd >= 0)
         close(s->fd);
+    if (s->room > 0)
+        sp_quota_give(s->limits.quota, s->room);
     free(s->heap);
     free(s);
     *spool = NULL;
@@ -134,6 +142,31 @@ static enum sp_status open_file(const char *dir, int *fd_out, struct sp_error *e
     return SP_OK;
 }
 
+/* --- room ----------------------------------------------------------------------------------------------------------- */
+
+static bool make_room(struct sp_spool *spool, uint64_t size)
+{
+    if (!spool->limits.quota || size <= SP_SPOOL_HEAP_MAX || size <= spool->room)
+        return true;
+    const uint64_t needed = size - spool->room, left = spool->limits.max_bytes - spool->room;
+    uint64_t more = spool->room / ROOM_PART;
+    more = more < ROOM_FIRST_BYTES ? ROOM_FIRST_BYTES : more > ROOM_MAX_BYTES ? ROOM_MAX_BYTES : more;
+    more = more < needed ? needed : more > left ? left : more;
+    if (!sp_quota_take(spool->limits.quota, more))
+        return false;
+    spool->room += more;
+    return true;
+}
+
+/* What was taken ahead and is not needed. */
+static void give_spare_room(struct sp_spool *spool)
+{
+    const uint64_t used = spool->tier == TIER_HEAP ? 0 : spool->size;
+    if (spool->room > used)
+        sp_quota_give(spool->limits.quota, spool->room - used);
+    spool->room = spool->room > used ? used : spool->room;
+}
+
 /* --- tiers ---------------------------------------------------------------------------------------------------------- */
 
 static enum tier tier_for(const struct sp_spool *spool, uint64_t size)
@@ -205,6 +238,8 @@ enum sp_status sp_spool_append(struct sp_spool *spool, const void *p, size_t n, 
         return SP_OK;
     if (n > spool->limits.max_bytes || spool->size > spool->limits.max_bytes - n)
         return sp_error_set(err, SP_ERR_LIMIT, "the body is larger than %llu bytes", (unsigned long long) spool->limits.max_bytes);
+    if (!make_room(spool, spool->size + n))
+        return sp_error_set(err, SP_ERR_NO_ROOM, "the quota of all spools together is used up");
 
     enum tier tier = tier_for(spool, spool->size + n);
     enum sp_status status = tier == spool->tier ? SP_OK : raise_tier(spool, tier, err);
@@ -250,6 +285,7 @@ enum sp_status sp_spool_seal(struct sp_spool *spool, struct sp_error *err)
         status = seal_memfd(spool, err);
     else if (spool->tier == TIER_FILE)
         status = seal_file(spool, err);
+    give_spare_room(spool);
     spool->is_sealed = status == SP_OK;
     spool->is_broken = status != SP_OK;
     return status;

@@ -17,6 +17,7 @@ const char *sp_status_name(enum sp_status status)
         [SP_ERR_LIMIT] = "limit reached",
         [SP_ERR_NOT_FOUND] = "not found",
         [SP_ERR_TIMEOUT] = "timed out",
+        [SP_ERR_NO_ROOM] = "no room",
         [SP_ERR_CLOSED] = "closed by peer",
     };
     size_t i = (size_t) status;

@@ -19,16 +19,14 @@
 
 struct bridge *bridge_new(struct sp_gate *gate, ci_request_t *req)
 {
-    struct bridge *b = calloc(1, sizeof(*b));
+    struct bridge *b = malloc(sizeof(*b)); /* and not calloc, which the C library serves from its slow lists */
     if (!b)
         return NULL;
-    if (sp_txn_new(gate, &b->txn) != SP_OK) {
-        free(b);
-        return NULL;
-    }
-    b->magic = MAGIC;
-    b->req = req;
-    return b;
+    *b = (struct bridge){ .magic = MAGIC, .req = req };
+    if (sp_txn_new(gate, &b->txn) == SP_OK)
+        return b;
+    free(b);
+    return NULL;
 }
 
 void bridge_free(struct bridge *b)
@@ -38,6 +36,8 @@ void bridge_free(struct bridge *b)
     sp_txn_free(&b->txn); /* before the views: it may write its log line now */
     sp_message_fini(&b->request);
     sp_message_fini(&b->response);
+    free(b->kept_request.lines);
+    free(b->kept_response.lines);
     b->magic = 0;
     free(b);
 }
@@ -135,7 +135,8 @@ static bool make_page_head(ci_request_t *req, const struct sp_txn_result *result
     snprintf(type, sizeof(type), "Content-Type: %s", result->content_type);
     snprintf(length, sizeof(length), "Content-Length: %zu", result->page_bytes);
     snprintf(id, sizeof(id), "X-Sallyport-Id: %s", result->id);
-    const char *const lines[] = { "HTTP/1.1 403 Forbidden", type, length, "Cache-Control: no-store", id };
+    const char *const lines[] = { "HTTP/1.1 403 Forbidden", type, length, "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff", id };
     ci_http_response_create(req, 1, 1);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         if (!ci_http_response_add_header(req, lines[i]))
@@ -143,15 +144,25 @@ static bool make_page_head(ci_request_t *req, const struct sp_txn_result *result
     return true;
 }
 
-/* c-icap removes by exact name up to the colon; a client may have put blanks there, so the name is taken from the line. */
-static void strip_own_fields(ci_headers_list_t *head)
+static bool is_to_remove(const struct sp_txn_edits *edits, struct sp_str name)
 {
-    for (int i = 1; head && i < head->used;) {
+    if (edits->strip_own && sp_str_starts_nocase(name, SP_STR(OWN_PREFIX)))
+        return true;
+    for (size_t i = 0; i < edits->n_remove; i++)
+        if (sp_str_equal_nocase(name, sp_str_from(edits->remove[i])))
+            return true;
+    return false;
+}
+
+/* c-icap removes by exact name up to the colon; a client may have put blanks there, so the name is taken from the line. */
+static void remove_fields(ci_headers_list_t *head, const struct sp_txn_edits *edits)
+{
+    for (int i = 1; i < head->used;) {
         const char *line = head->headers[i];
         const char *colon = strchr(line, ':');
         struct sp_str name = { line, colon ? (size_t) (colon - line) : strlen(line) };
         char exact[HEADER_SIZE];
-        if (!colon || !sp_str_starts_nocase(sp_str_trim(name), SP_STR(OWN_PREFIX)) || name.n >= sizeof(exact)
+        if (!colon || !is_to_remove(edits, sp_str_trim(name)) || name.n >= sizeof(exact)
             || !ci_headers_remove(head, sp_str_copy(name, exact, sizeof(exact))))
             i++;
     }
@@ -159,9 +170,48 @@ static void strip_own_fields(ci_headers_list_t *head)
 
 static bool apply_edits(ci_request_t *req, const struct sp_txn_edits *edits)
 {
-    if (edits->strip_own)
-        strip_own_fields(ci_http_request_headers(req));
-    return !edits->add_field || ci_http_request_add_header(req, edits->add_field) != NULL;
+    ci_headers_list_t *head = ci_req_type(req) == ICAP_RESPMOD ? ci_http_response_headers(req) : ci_http_request_headers(req);
+    if (!head)
+        return true;
+    if (edits->strip_own || edits->n_remove > 0)
+        remove_fields(head, edits);
+    for (size_t i = 0; i < edits->n_add; i++)
+        if (!ci_headers_add(head, edits->add[i]))
+            return false;
+    return true;
+}
+
+/* One block of memory: the lines' addresses, then their text. */
+static bool copy_lines(const ci_headers_list_t *head, struct bridge_copy *copy)
+{
+    size_t n = (size_t) head->used, bytes = n * sizeof(char *);
+    for (size_t i = 0; i < n; i++)
+        bytes += strlen(head->headers[i]) + 1;
+    copy->lines = malloc(bytes);
+    if (!copy->lines)
+        return false;
+    char *at = (char *) (copy->lines + n);
+    for (size_t i = 0; i < n; i++) {
+        size_t line_bytes = strlen(head->headers[i]) + 1;
+        copy->lines[i] = memcpy(at, head->headers[i], line_bytes);
+        at += line_bytes;
+    }
+    return true;
+}
+
+static bool keep_view(struct sp_message *view, enum sp_message_kind kind, const ci_headers_list_t *head, struct bridge_copy *copy)
+{
+    if (!head || head->used == 0)
+        return true;
+    sp_message_fini(view);
+    return copy_lines(head, copy) && sp_message_init_lines(view, kind, copy->lines, (size_t) head->used) == SP_OK;
+}
+
+/* c-icap lets go of the request's head and adds to the response's when the reply begins. */
+static bool keep_views(struct bridge *b)
+{
+    return keep_view(&b->request, SP_MESSAGE_REQUEST, ci_http_request_headers(b->req), &b->kept_request)
+        && keep_view(&b->response, SP_MESSAGE_RESPONSE, ci_http_response_headers(b->req), &b->kept_response);
 }
 
 bool bridge_reply(struct bridge *b, enum sp_step step)
@@ -169,6 +219,8 @@ bool bridge_reply(struct bridge *b, enum sp_step step)
     if (b->is_replied)
         return true;
     b->is_replied = true;
+    if (step == SP_STEP_TRICKLE)
+        return keep_views(b) && apply_edits(b->req, sp_txn_edits(b->txn));
     const struct sp_txn_result *result = sp_txn_result(b->txn);
     bool is_done = true;
     if (result->action == SP_ACTION_BLOCK)

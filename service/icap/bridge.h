@@ -13,8 +13,12 @@ struct bridge {
     unsigned magic;
     ci_request_t *req; /* owned by c-icap, outlives this */
     struct sp_txn *txn;
-    struct sp_message request, response; /* views on c-icap's heads, valid until the reply's head is made */
-    bool is_replied; /* the decision was carried out: page or edits are in place */
+    struct sp_message request, response; /* views on c-icap's heads, valid until the reply's head is made; then on kept */
+    struct bridge_copy {
+        char **lines; /* owned, with all that they point to; NULL if there is no copy */
+    } kept_request, kept_response;
+    bool is_replied;  /* the reply has begun: page or edits are in place */
+    bool is_complete; /* all of the body has arrived */
 };
 
 /* NULL without memory. Pins gate. */
@@ -27,8 +31,8 @@ struct bridge *bridge_of(void *p);
 /* Builds the views and asks the core about the head. */
 enum sp_step bridge_head(struct bridge *b);
 
-/* Carries out a decision on c-icap's request: the page's head instead of the encapsulated one, or the edits. Once only, and
- * before the reply's head is sent. False if c-icap had no memory: the transaction must fail. */
+/* Carries out a decision on c-icap's request: the page's head instead of the encapsulated one, or the edits. After TRICKLE the
+ * views stay valid. Once only, and before the reply's head is sent. False if there was no memory: the transaction must fail. */
 bool bridge_reply(struct bridge *b, enum sp_step step);
 
 #endif

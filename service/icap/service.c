@@ -16,6 +16,7 @@
 #include "sallyport/gate_watch.h"
 #include "sallyport/log.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@
 
 #define PREVIEW_BYTES 0 /* the head alone: an event stream must not wait until a preview has filled */
 #define PING_MS 500
-#define WATCH_MS 1000 /* how often changes of the configuration are looked for */
+#define TICK_MS 100 /* how often a reply that trickles moves */
+#define WATCH_MS 250 /* how often changes of the configuration are looked for */
 #define EXIT_BAD_SETUP 2
 
 /* Set in the environment once this server has served: on c-icap's `reconfigure` (modules are unloaded and loaded again,
@@ -114,10 +116,12 @@ static void refresh_istag(const struct sp_gate *gate)
 static void ping_scanner(const struct sp_gate *gate)
 {
     struct sp_scan_client client = gate->scanner;
+    client.start_ms = 0; /* to be told now, not when it comes */
+    client.absence = NULL;
     client.queue_ms = PING_MS;
     client.scan_ms = PING_MS;
     struct sp_scan_result result;
-    sp_scan_client_ask(&client, NULL, "start", &result);
+    sp_scan_client_ask(&client, &(struct sp_scan_body){ 0 }, "start", &result);
     if (result.outcome == SP_OUTCOME_CLEAN) {
         sp_metrics_set_engine(gate->metrics, result.reply.engine_id);
         return;
@@ -195,8 +199,7 @@ static int answer_early(struct bridge *b, enum sp_step step)
     bool has_more = ci_req_hasbody(req) && !ci_req_hasalldata(req);
     bool is_in_preview = ci_req_preview_size(req) >= 0;
     bool may_204 = is_in_preview || ci_req_allow204(req);
-    const struct sp_txn_edits *edits = sp_txn_edits(b->txn);
-    bool is_unchanged = step == SP_STEP_PASS || (step == SP_STEP_RELEASE && !edits->strip_own && !edits->add_field);
+    bool is_unchanged = step == SP_STEP_PASS || (step == SP_STEP_RELEASE && !sp_txn_has_edits(b->txn));
     if (is_unchanged && (may_204 || !ci_req_hasbody(req)))
         return CI_MOD_ALLOW204; /* c-icap itself makes a 200 with the same head where 204 is not allowed */
     if (!bridge_reply(b, step))
@@ -220,8 +223,11 @@ static int check_preview(char *bytes, int n, ci_request_t *req)
         step = sp_txn_body(b->txn, bytes, (size_t) n, &taken);
     if (step == SP_STEP_BODY && ci_req_hasalldata(req))
         step = sp_txn_end(b->txn); /* the preview was all of it: a 204 is allowed only now */
-    if (step == SP_STEP_BODY)
+    if (step == SP_STEP_BODY) {
+        if (ci_req_type(req) == ICAP_RESPMOD)
+            sp_txn_allow_trickle(b->txn); /* an upload is never sent on in part */
         return CI_MOD_CONTINUE;
+    }
     /* Decided on the head while preview bytes are here: those that pass through must be kept for delivery. */
     if (n > 0 && taken == 0 && step != SP_STEP_BLOCK) {
         step = sp_txn_body(b->txn, bytes, (size_t) n, &taken);
@@ -236,24 +242,68 @@ static int end_of_data(ci_request_t *req)
     struct bridge *b = bridge_of(ci_service_data(req));
     if (!b)
         return CI_MOD_ERROR;
+    b->is_complete = true;
+    enum sp_step step = sp_txn_complete(b->txn);
+    if (step == SP_STEP_SCAN)
+        step = sp_txn_wait(b->txn, -1);
+    if (step == SP_STEP_CUT)
+        return CI_MOD_ERROR; /* c-icap ends the connection */
     if (b->is_replied)
         return CI_MOD_DONE;
-    enum sp_step step = sp_txn_end(b->txn);
     if (step == SP_STEP_PASS && ci_req_allow204(req) && !ci_req_sent_data(req))
         return CI_MOD_ALLOW204;
     return bridge_reply(b, step) ? CI_MOD_DONE : CI_MOD_ERROR;
 }
 
-/* Takes body bytes from c-icap. False if the transaction must fail. */
-static bool take_body(struct bridge *b, const char *bytes, int *n)
+/* Nothing may go out yet, and c-icap has handed over all that it has read: it would now wait for more, however long that takes, and
+ * not ask again until it comes. So wait here, but only until the reply must begin. */
+static enum sp_step wait_while_held(struct bridge *b, bool is_eof)
 {
-    size_t taken = 0;
-    enum sp_step step = sp_txn_body(b->txn, bytes, (size_t) *n, &taken);
-    *n = (int) taken;
+    int hold_ms = sp_txn_hold_ms(b->txn);
+    if (hold_ms < 0 || is_eof || b->req->pstrblock_read_len > 0)
+        return SP_STEP_BODY;
+    struct pollfd p = { .fd = b->req->connection->fd, .events = POLLIN };
+    return poll(&p, 1, hold_ms) == 0 ? sp_txn_trickle(b->txn) : SP_STEP_BODY;
+}
+
+/* Takes body bytes from c-icap. False if the transaction must fail. */
+static bool take_body(struct bridge *b, const char *bytes, int *n, bool is_eof)
+{
+    /* c-icap sends the head only while a read is not what it waits for: until it is out, it is left with bytes to hand over. */
+    if (b->is_replied && b->req->status < SEND_BODY) {
+        *n = 0;
+        return true;
+    }
+    enum sp_step step = b->is_replied ? SP_STEP_BODY : wait_while_held(b, is_eof);
+    if (step == SP_STEP_BODY) {
+        size_t taken = 0;
+        step = sp_txn_body(b->txn, bytes, (size_t) *n, &taken);
+        *n = (int) taken;
+    } else {
+        *n = 0;
+    }
+    if (step == SP_STEP_CUT)
+        return false;
     if (step == SP_STEP_BODY || b->is_replied)
         return true;
-    ci_req_unlock_data(b->req); /* decided in mid-body: the reply starts now */
+    ci_req_unlock_data(b->req); /* decided in mid-body, or held for long enough: the reply starts now */
     return bridge_reply(b, step);
+}
+
+/* Bytes for the client: CI_ERROR cuts the connection so that he sees that the object is incomplete. */
+static int give_body(struct bridge *b, char *out, int n, bool is_eof)
+{
+    size_t got = 0;
+    if (sp_txn_read(b->txn, out, (size_t) n, &got) != SP_OK)
+        return CI_ERROR;
+    /* The body is complete and c-icap has nothing else to do: to give it nothing would end the reply. */
+    while (got == 0 && b->is_complete && !sp_txn_is_decided(b->txn)) {
+        if (sp_txn_wait(b->txn, TICK_MS) == SP_STEP_CUT || sp_txn_read(b->txn, out, (size_t) n, &got) != SP_OK)
+            return CI_ERROR;
+    }
+    if (got > 0 || !sp_txn_is_decided(b->txn))
+        return (int) got;
+    return is_eof || sp_txn_result(b->txn)->page_bytes > 0 ? CI_EOF : 0;
 }
 
 static int service_io(char *out, int *out_n, char *in, int *in_n, int is_eof, ci_request_t *req)
@@ -261,7 +311,7 @@ static int service_io(char *out, int *out_n, char *in, int *in_n, int is_eof, ci
     struct bridge *b = bridge_of(ci_service_data(req));
     if (!b)
         return CI_ERROR;
-    if (in && in_n && *in_n > 0 && !take_body(b, in, in_n))
+    if (in && in_n && *in_n > 0 && !take_body(b, in, in_n, is_eof))
         return CI_ERROR;
     if (!out || !out_n || *out_n <= 0)
         return CI_OK;
@@ -269,14 +319,8 @@ static int service_io(char *out, int *out_n, char *in, int *in_n, int is_eof, ci
         *out_n = 0;
         return CI_OK;
     }
-    size_t got = 0;
-    if (sp_txn_read(b->txn, out, (size_t) *out_n, &got) != SP_OK) {
-        *out_n = CI_ERROR; /* cut: the client must see that the object is incomplete */
-        return CI_ERROR;
-    }
-    bool is_page = sp_txn_result(b->txn)->page_bytes > 0;
-    *out_n = got > 0 ? (int) got : is_eof || is_page ? CI_EOF : 0;
-    return CI_OK;
+    *out_n = give_body(b, out, *out_n, is_eof);
+    return *out_n == CI_ERROR ? CI_ERROR : CI_OK;
 }
 
 static struct ci_conf_entry conf_table[] = {

@@ -38,7 +38,7 @@ static void close_all_but(const int *keep, size_t n)
 
 void sp_child_begin(const char *name, const int *keep, size_t n)
 {
-    static const int ignored[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE };
+    static const int ignored[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGQUIT, SIGPIPE };
     prctl(PR_SET_NAME, name);
     close_all_but(keep, n);
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)

@@ -5,6 +5,8 @@
 
 #include "dbset.h"
 
+#include "sallyport/fnv.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,7 @@ struct dbfile {
     char *path; /* owned */
     uint64_t device, inode, size;
     int64_t mtime_ns;
+    bool is_readable;
     int64_t made; /* seconds; of the header or the mtime. Set by the digest */
 };
 
@@ -53,8 +56,7 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* libclamav goes by the end of the name. */
-static bool is_database_name(const char *name)
+bool sp_dbset_is_database(const char *name)
 {
     static const char *const endings[] = { ".db", ".hdb", ".hdu", ".fp", ".mdb", ".mdu", ".hsb", ".hsu", ".sfp", ".msb", ".msu", ".ndb",
         ".ndu", ".ldb", ".ldu", ".sdb", ".zmd", ".rmd", ".pdb", ".gdb", ".wdb", ".cbc", ".ftm", ".cfg", ".cvd", ".cld", ".cud", ".cdb",
@@ -62,7 +64,7 @@ static bool is_database_name(const char *name)
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         size_t m = strlen(endings[i]);
-        if (n > m && strcasecmp(name + n - m, endings[i]) == 0)
+        if (n >= m && strcasecmp(name + n - m, endings[i]) == 0)
             return true;
     }
     return false;
@@ -82,7 +84,9 @@ static enum sp_status add_file(struct sp_dbset *set, char *path, const struct st
         set->room = room;
     }
     int64_t mtime_ns = (int64_t) st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec;
-    set->files[set->n++] = (struct dbfile){ path, st->st_dev, st->st_ino, (uint64_t) st->st_size, mtime_ns, st->st_mtim.tv_sec };
+    const bool is_readable = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+    set->files[set->n++] =
+        (struct dbfile){ path, st->st_dev, st->st_ino, (uint64_t) st->st_size, mtime_ns, is_readable, st->st_mtim.tv_sec };
     return SP_OK;
 }
 
@@ -114,7 +118,7 @@ static enum sp_status add_folder(struct sp_dbset *set, const char *path, struct 
     enum sp_status status = SP_OK;
     const struct dirent *entry;
     while (status == SP_OK && (entry = readdir(folder)))
-        if (is_database_name(entry->d_name))
+        if (sp_dbset_is_database(entry->d_name))
             status = add_entry(set, path, entry->d_name, err);
     closedir(folder);
     if (set->n > first)
@@ -131,7 +135,7 @@ static enum sp_status add_source(struct sp_dbset *set, const char *path, struct 
     enum sp_status status = SP_OK;
     if (S_ISDIR(st.st_mode)) {
         status = add_folder(set, path, err);
-    } else if (!is_database_name(path)) {
+    } else if (!sp_dbset_is_database(path)) {
         status = sp_error_set(err, SP_ERR_CONF, "%s has no name of a ClamAV database", path);
     } else {
         char *copy = strdup(path);
@@ -173,7 +177,7 @@ static void warn_missing(const struct sp_dbset *set, const struct sp_conf_list *
     const char *where = missing.n > 0 ? missing.p : "the configuration";
     if (set->n == 0)
         sp_log(log, SP_LOG_WARN,
-            "no ClamAV database in %s: only the built-in EICAR test signature is used; to get signatures run: freshclam "
+            "no ClamAV database in %s: only the built-in EICAR test signature is there; to get signatures run: freshclam "
             "(Debian: apt-get install clamav-freshclam)",
             where);
     else if (missing.n > 0)
@@ -268,17 +272,37 @@ enum sp_status sp_dbset_digest(struct sp_dbset *set, const char *settings, struc
     return status;
 }
 
+uint64_t sp_dbset_print(const struct sp_dbset *set)
+{
+    uint64_t h = SP_FNV_START;
+    for (size_t i = 0; i < set->n; i++) {
+        const struct dbfile *file = &set->files[i];
+        const uint64_t numbers[] = { file->device, file->inode, file->size, (uint64_t) file->mtime_ns, file->is_readable };
+        h = sp_fnv(h, file->path, strlen(file->path) + 1);
+        for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++)
+            h = sp_fnv_number(h, numbers[k]);
+    }
+    return h;
+}
+
+uint64_t sp_dbset_look(const struct sp_conf_list *databases, uint64_t *bytes_out)
+{
+    struct sp_dbset *set = NULL;
+    struct sp_error err = { 0 };
+    uint64_t bytes = 0;
+    const bool is_listed = list_files(databases, &err, &set) == SP_OK;
+    const uint64_t h = is_listed ? sp_dbset_print(set) : sp_fnv(SP_FNV_START, err.text, strlen(err.text) + 1);
+    for (size_t i = 0; is_listed && i < set->n; i++)
+        bytes += set->files[i].size;
+    sp_dbset_close(&set);
+    if (bytes_out)
+        *bytes_out = bytes;
+    return h;
+}
+
 bool sp_dbset_is_current(const struct sp_dbset *set, const struct sp_conf_list *databases)
 {
-    struct sp_dbset *now = NULL;
-    bool is_same = list_files(databases, NULL, &now) == SP_OK && now->n == set->n;
-    for (size_t i = 0; is_same && i < set->n; i++) {
-        const struct dbfile *a = &set->files[i], *b = &now->files[i];
-        is_same = strcmp(a->path, b->path) == 0 && a->device == b->device && a->inode == b->inode && a->size == b->size &&
-            a->mtime_ns == b->mtime_ns;
-    }
-    sp_dbset_close(&now);
-    return is_same;
+    return sp_dbset_look(databases, NULL) == sp_dbset_print(set);
 }
 
 const char *sp_dbset_source(const struct sp_dbset *set, size_t i)

@@ -22,6 +22,15 @@ void sp_dbset_close(struct sp_dbset **set); /* accepts NULL inside; sets NULL */
  * contents of the files. Directories, times and owners do not count: equal databases give equal ids, on every host. */
 enum sp_status sp_dbset_digest(struct sp_dbset *set, const char *settings, struct sp_error *err, uint64_t *id_out) SP_MUST_CHECK;
 
+/* One number for the files as they lay there when the set was opened: names, sizes, times, inodes, and whether they can be read.
+ * Not their contents: it is asked often. */
+uint64_t sp_dbset_print(const struct sp_dbset *set);
+/* The same for what lies there now; what keeps it from being listed counts too. bytes_out: of all files; NULL: not asked. */
+uint64_t sp_dbset_look(const struct sp_conf_list *databases, uint64_t *bytes_out);
+
+/* Whether libclamav would load a file of this name: it goes by the ending. */
+bool sp_dbset_is_database(const char *name);
+
 /* Whether the same files are still there as they were when the set was opened. */
 bool sp_dbset_is_current(const struct sp_dbset *set, const struct sp_conf_list *databases);
 

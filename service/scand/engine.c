@@ -1,14 +1,19 @@
-/* libclamav, told everything and trusted with little. Three things in it turn "not scanned" into "clean": errors that it counts
- * as harmless (no scratch file, a short read), members of archives that it cuts at a limit without an alert (zip, cab), and
- * alerts that hide each other (one of "limit exceeded" and "encrypted" is reported, in no fixed order). So a clean answer
- * counts only if the engine has begun with the object and nothing broke on the way, the sizes of members are watched, and an
- * answer that could hide another is asked again in the mode that reports all. */
+/* libclamav, told everything and trusted with little. Four things in it turn "not scanned" into "clean": errors that it counts
+ * as harmless (no scratch file, a short read), members of archives that it cuts at a limit without an alert (zip, cab), alerts
+ * that hide each other (one of "limit exceeded" and "encrypted" is reported, in no fixed order), and what it cannot open and
+ * passes over. So a clean answer counts only if the engine has begun with the object and nothing broke on the way, the sizes
+ * of members are watched, an answer that could hide another is asked again in the mode that reports all, and marks of our own
+ * (builtin.c) tell of what stayed closed. */
 #include "config.h"
 
 #include "engine.h"
 
+#include "builtin.h"
 #include "dbset.h"
+#include "findings.h"
 #include "selftest.h"
+
+#include "sallyport/clock.h"
 
 #include <clamav.h>
 #include <errno.h>
@@ -26,29 +31,29 @@
 #define CL_SCAN_PARSE_IMAGE_FUZZY_HASH 0u
 #endif
 
-#define BUILTIN_LOAD_NAME "Sallyport.Builtin.Eicar" /* not one that a site's database would use */
-#define BUILTIN_NAME "Eicar-Test-Signature"
-#define UNOFFICIAL ".UNOFFICIAL" /* libclamav appends it to names of unsigned databases */
-#define LIMIT_PREFIX "Heuristics.Limits.Exceeded"
-#define LIMIT_TIME LIMIT_PREFIX ".MaxScanTime"
-#define LIMIT_FILE LIMIT_PREFIX ".MaxFileSize"
-#define LIMIT_SCAN LIMIT_PREFIX ".MaxScanSize"
 #define OWN_ALERT "Detected.By.Callback" /* libclamav's name for what a callback of ours raised */
-#define ENCRYPTED_PREFIX "Heuristics.Encrypted"
+
+#define CANNOT_LOAD "Can't load " /* libclamav, then the path and the reason */
 
 #define CUT_MARGIN 8192              /* a member cut at max_file_size may be this much smaller: it is written in such pieces */
 #define LOOKED_AT_BYTES 5            /* libclamav takes objects up to this size for clean without a look, as clamscan does */
+#define PARTITIONS_MAX 256           /* twice as many as a partition table commonly has */
 #define BYTECODE_TIMEOUT_MS 10000    /* clamscan's default */
 #define SCAN_TIME_MARGIN 10          /* libclamav's own time limit comes this part of scan.timeout before the hard one ... */
 #define SCAN_TIME_MARGIN_MAX_MS 2000 /* ... but not more than this */
+#define BOMB_MEMBERS 4 /* chance bytes may look like one that is too large */
+#define BOMB_US 500000
 #define LOAD_ATTEMPTS 3
-#define SETTINGS_MAX_BYTES 4096
+#define ID_WITH_RAR 0x526172211a07u /* tells engines with the library for RAR from those without */
+#define SETTINGS_MAX_BYTES 16384
 
 struct sp_engine {
     struct cl_engine *cl;
     struct cl_scan_options options;
+    unsigned db_options;
     struct sp_engine_facts facts;
     uint64_t max_file_size, max_scan_size;
+    bool unpacks_rar; /* the library for it, which is not free, is there */
 };
 
 /* One call into libclamav; its callbacks get it as context. */
@@ -56,37 +61,30 @@ struct scan {
     const struct sp_engine *engine;
     bool has_begun;    /* the object itself reached the matchers */
     uint64_t spent;    /* of max_scan_size, at most */
+    uint64_t unpacked; /* of max_scan_size, at least */
     uint64_t largest;  /* the object or a member */
-    uint64_t declared; /* size of a cab member that should come next; 0: none */
+    uint64_t declared; /* size of a member that should come next; 0: none */
+    bool must_come;    /* that one, whatever its size */
+    int64_t refused_us; /* since when members are listed that will not be scanned ... */
+    unsigned refused;  /* ... and how many were */
+    bool is_unsaid;    /* a limit that libclamav does not know of: what it keeps of the object in its cache is wrong */
     bool is_broken;    /* something failed that libclamav may take for harmless */
-    char broken[SP_SCAN_DETAIL_SIZE];
-    char infected[SP_SCAN_NAME_SIZE]; /* first of each kind; "" if none */
-    char limit[SP_SCAN_NAME_SIZE];
-    char encrypted[SP_SCAN_NAME_SIZE];
+    struct sp_findings found;
 };
 
+/* A range of a file. */
 struct source {
     int fd;
+    off_t offset;
     struct scan *scan;
 };
 
 /* libclamav's message callback has no argument of ours while databases load, and there is one libclamav in a process. */
 static struct {
     const struct sp_log *log;
-    struct sp_error *load_errors; /* while loading: libclamav's first complaint */
+    struct sp_error *load_errors; /* while loading: libclamav's first complaint ... */
+    struct sp_error *load_file;   /* ... and its last word on a file */
 } messages;
-
-static void copy_text(char *out, size_t size, const char *text)
-{
-    size_t n = strnlen(text, size - 1);
-    memcpy(out, text, n);
-    out[n] = '\0';
-}
-
-static bool starts_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
 
 /* --- callbacks ------------------------------------------------------------------------------------------------------- */
 
@@ -103,97 +101,139 @@ static bool tells_of_lost_content(const char *text)
     return false;
 }
 
+static void note_broken(struct scan *scan, const char *why)
+{
+    scan->is_broken = true;
+    sp_findings_note(scan->found.error, why);
+}
+
 static void on_message(enum cl_msg severity, const char *full, const char *text, void *context)
 {
     (void) full;
     char line[SP_SCAN_DETAIL_SIZE * 2];
-    copy_text(line, sizeof(line), text);
+    snprintf(line, sizeof(line), "%s", text);
     line[strcspn(line, "\n")] = '\0';
     struct scan *scan = context;
     if (scan) {
-        if (!scan->is_broken && tells_of_lost_content(line)) {
-            scan->is_broken = true;
-            copy_text(scan->broken, sizeof(scan->broken), line);
-        }
+        if (tells_of_lost_content(line))
+            note_broken(scan, line);
         sp_log(messages.log, SP_LOG_DEBUG, "libclamav: %s", line); /* hostile files make it talk: not for every log */
     } else if (severity == CL_MSG_ERROR && messages.load_errors) {
+        if (strncmp(line, CANNOT_LOAD "/", sizeof(CANNOT_LOAD)) == 0)
+            snprintf(messages.load_file->text, sizeof(messages.load_file->text), "%s", line + sizeof(CANNOT_LOAD) - 1);
         sp_error_set(messages.load_errors, SP_ERR_CONF, "%s", line); /* the first is the most exact; reported once, with the refusal */
     } else if (severity != CL_MSG_INFO_VERBOSE && strspn(line, "* ") < strlen(line)) { /* it frames some in stars */
         sp_log(messages.log, SP_LOG_WARN, "libclamav: %s", line);
     }
 }
 
-static void note_alert(struct scan *scan, const char *name)
-{
-    char *slot = scan->infected;
-    if (strcmp(name, OWN_ALERT) == 0)
-        return; /* noted when it was raised */
-    if (starts_with(name, LIMIT_PREFIX))
-        slot = scan->limit;
-    else if (starts_with(name, ENCRYPTED_PREFIX))
-        slot = scan->encrypted;
-    if (slot[0] == '\0')
-        copy_text(slot, SP_SCAN_NAME_SIZE, name);
-}
-
 /* An alert of ours. Raised inside libclamav too, or it would take the archive for clean and keep that in its cache. */
-static cl_error_t raise_alert(struct scan *scan, const char *name)
+static cl_error_t raise_closed(struct scan *scan, const char *what)
 {
-    note_alert(scan, name);
+    sp_findings_note(scan->found.encrypted, what);
     return CL_VIRUS;
 }
 
-/* libclamav unpacks of a cab member what fits below the limits, or nothing, and says nothing. */
+/* A limit does not stop the scan: what is infected may follow. */
+static void note_limit(struct scan *scan, const char *name)
+{
+    sp_findings_note(scan->found.limit, name);
+    scan->is_unsaid = true;
+}
+
+/* libclamav unpacks of a cab member what fits below the limits, or nothing, and says nothing; nor does it of 7z members whose
+ * method it does not know. */
 static cl_error_t check_declared(struct scan *scan, uint64_t got)
 {
     const uint64_t declared = scan->declared;
+    const bool must_come = scan->must_come;
     scan->declared = 0;
+    scan->must_come = false;
     if (got >= declared)
         return CL_CLEAN;
     if (declared > scan->engine->max_file_size)
-        return raise_alert(scan, LIMIT_FILE);
-    return scan->spent + declared > scan->engine->max_scan_size ? raise_alert(scan, LIMIT_SCAN) : CL_CLEAN;
+        note_limit(scan, SP_LIMIT_FILE);
+    else if (scan->spent + declared > scan->engine->max_scan_size)
+        note_limit(scan, SP_LIMIT_SCAN);
+    else if (must_come && got == 0)
+        return raise_closed(scan, "7Zip with an unknown method");
+    return CL_CLEAN;
+}
+
+/* libclamav unpacks a member of a zip to find that it must not scan it. A bomb has many, and would hold the worker until the
+ * deadline: so the search for what is infected behind a limit has an end. */
+static cl_error_t check_bomb(struct scan *scan, uint64_t size)
+{
+    const struct sp_engine *engine = scan->engine;
+    if (size <= engine->max_file_size && scan->unpacked + size <= engine->max_scan_size)
+        return CL_CLEAN;
+    const int64_t now_us = sp_clock_mono_us();
+    if (scan->refused++ == 0)
+        scan->refused_us = now_us;
+    if (scan->refused < BOMB_MEMBERS || now_us < scan->refused_us + BOMB_US)
+        return CL_CLEAN;
+    sp_findings_note(scan->found.limit, SP_LIMIT_SCAN);
+    return CL_VIRUS;
+}
+
+/* RAR is known to libclamav, but not opened without the library for it. */
+static cl_error_t check_type(struct scan *scan, const char *type)
+{
+    const bool is_closed = type && strcmp(type, "CL_TYPE_RAR") == 0 && !scan->engine->unpacks_rar;
+    return is_closed ? raise_closed(scan, "RAR, and libclamunrar is not installed") : CL_CLEAN;
 }
 
 /* Called for the object, then for every member that is unpacked; fd is -1 for what lies in memory. */
 static cl_error_t on_begin(int fd, const char *type, void *context)
 {
-    (void) type;
     struct scan *scan = context;
     struct stat st;
+    cl_error_t rc = check_type(scan, type);
     if (!scan->has_begun) {
         scan->has_begun = true;
-        return CL_CLEAN;
+        return rc;
     }
     if (fd < 0 || fstat(fd, &st) < 0) {
         scan->spent += scan->largest; /* part of something that was counted before */
-        return CL_CLEAN;
+        return rc;
     }
     const uint64_t size = (uint64_t) st.st_size;
-    const cl_error_t rc = check_declared(scan, size);
+    if (check_declared(scan, size) == CL_VIRUS)
+        rc = CL_VIRUS;
     scan->spent += size;
+    scan->unpacked += size;
     if (size > scan->largest)
         scan->largest = size;
-    return size + CUT_MARGIN > scan->engine->max_file_size ? raise_alert(scan, LIMIT_FILE) : rc;
+    if (size + CUT_MARGIN <= scan->engine->max_file_size)
+        return rc;
+    note_limit(scan, SP_LIMIT_FILE);
+    return CL_BREAK; /* the time that a part of it would take can be had by many */
 }
 
-/* Called for every member that an archive lists, before it is unpacked. Only of cab and chm is the size looked at: their
+/* Called for every member that an archive lists, before it is scanned. Only of cab, chm and 7z is the size looked at: their
  * lists were checked, others may be chance bytes in a harmless file. */
 static cl_error_t on_listed(
     const char *type, unsigned long packed, const char *name, unsigned long size, int is_encrypted, unsigned position, void *context)
 {
     (void) packed, (void) name, (void) is_encrypted, (void) position;
     struct scan *scan = context;
-    const cl_error_t rc = check_declared(scan, 0);
-    if (size > LOOKED_AT_BYTES && type && (strstr(type, "CAB") || strstr(type, "CHM")))
+    cl_error_t rc = check_declared(scan, 0);
+    const bool is_7z = type && strstr(type, "7Z");
+    if (size > LOOKED_AT_BYTES && type && (is_7z || strstr(type, "CAB") || strstr(type, "CHM"))) {
         scan->declared = size;
+        scan->must_come = is_7z;
+    } else if (check_bomb(scan, size) == CL_VIRUS) {
+        rc = CL_VIRUS;
+    }
     return rc;
 }
 
 static void on_found(int fd, const char *name, void *context)
 {
     (void) fd;
-    note_alert(context, name ? name : "unnamed");
+    struct scan *scan = context;
+    if (!name || strcmp(name, OWN_ALERT) != 0) /* those were noted when they were raised */
+        sp_findings_note_alert(&scan->found, name ? name : "unnamed");
 }
 
 static off_t on_read(void *handle, void *buf, size_t n, off_t offset)
@@ -201,79 +241,29 @@ static off_t on_read(void *handle, void *buf, size_t n, off_t offset)
     struct source *source = handle;
     ssize_t got;
     do
-        got = pread(source->fd, buf, n, offset);
+        got = pread(source->fd, buf, n, source->offset + offset);
     while (got < 0 && errno == EINTR);
-    if (got <= 0) {
-        source->scan->is_broken = true;
-        copy_text(source->scan->broken, sizeof(source->scan->broken), got < 0 ? strerror(errno) : "the file is shorter than announced");
-    }
+    if (got <= 0)
+        note_broken(source->scan, got < 0 ? strerror(errno) : "the file is shorter than announced");
     return got;
 }
 
 /* --- scanning -------------------------------------------------------------------------------------------------------- */
 
-/* What the operator can do about a limit: the option behind it. */
-static const char *limit_text(const char *name)
+static void judge(struct scan *scan, cl_error_t rc, size_t n, struct sp_engine_result *result)
 {
-    static const struct {
-        const char *suffix, *text;
-    } limits[] = {
-        { ".MaxScanTime", "longer than scan.timeout" },
-        { ".MaxScanSize", "more than scan.max_scan_size unpacked" },
-        { ".MaxFileSize", "a file larger than scan.max_file_size" },
-        { ".MaxFiles", "more files than scan.max_files" },
-        { ".MaxRecursion", "deeper than scan.max_recursion" },
-    };
-    const char *suffix = name + sizeof(LIMIT_PREFIX) - 1;
-    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-        if (strcmp(suffix, limits[i].suffix) == 0)
-            return limits[i].text;
-    return name;
-}
-
-static void set_result(struct sp_engine_result *result, enum sp_verdict verdict, const char *detail)
-{
-    result->verdict = verdict;
-    copy_text(result->detail, sizeof(result->detail), detail);
-}
-
-static void set_infected(struct sp_engine_result *result, const char *name)
-{
-    result->verdict = SP_VERDICT_INFECTED;
-    copy_text(result->signature, sizeof(result->signature), strcmp(name, BUILTIN_LOAD_NAME UNOFFICIAL) == 0 ? BUILTIN_NAME : name);
-}
-
-/* Worst first, so that nothing hides what matters more. */
-static void judge(const struct scan *scan, cl_error_t rc, size_t n, struct sp_engine_result *result)
-{
-    memset(result, 0, sizeof(*result)); /* whole: the texts go over the socket as they are */
-    result->is_spoiled = scan->is_broken;
-    if (scan->infected[0] != '\0') {
-        set_infected(result, scan->infected);
-    } else if (scan->limit[0] != '\0') {
-        set_result(result, SP_VERDICT_LIMIT, limit_text(scan->limit));
-    } else if (rc == CL_ETIMEOUT || rc == CL_EMAXSIZE || rc == CL_EMAXREC || rc == CL_EMAXFILES) {
-        set_result(result, SP_VERDICT_LIMIT, cl_strerror(rc));
-    } else if (rc == CL_VIRUS && scan->encrypted[0] == '\0') {
-        set_infected(result, "unnamed");
-    } else if (rc != CL_CLEAN && rc != CL_VIRUS) {
-        set_result(result, SP_VERDICT_ERROR, cl_strerror(rc));
-        result->is_spoiled = true;
-    } else if (scan->is_broken) {
-        set_result(result, SP_VERDICT_ERROR, scan->broken);
-    } else if (!scan->has_begun && n > LOOKED_AT_BYTES) {
-        set_result(result, SP_VERDICT_ERROR, "the engine did not look at the object");
-        result->is_spoiled = true;
-    } else if (scan->encrypted[0] != '\0') {
-        set_result(result, SP_VERDICT_ENCRYPTED, scan->encrypted + sizeof(ENCRYPTED_PREFIX));
-    } else {
-        result->verdict = SP_VERDICT_CLEAN;
-    }
-}
-
-static bool could_hide_another(const struct scan *scan)
-{
-    return scan->infected[0] == '\0' && (scan->encrypted[0] != '\0' || (scan->limit[0] != '\0' && strcmp(scan->limit, LIMIT_TIME) != 0));
+    struct sp_findings *found = &scan->found;
+    if (rc == CL_ETIMEOUT || rc == CL_EMAXSIZE || rc == CL_EMAXREC || rc == CL_EMAXFILES)
+        sp_findings_note(found->limit, cl_strerror(rc));
+    else if (rc == CL_VIRUS && found->limit[0] == '\0' && found->encrypted[0] == '\0')
+        sp_findings_note(found->infected, "unnamed");
+    else if (rc != CL_CLEAN && rc != CL_VIRUS)
+        sp_findings_note(found->error, cl_strerror(rc));
+    else if (!scan->has_begun && n > LOOKED_AT_BYTES)
+        sp_findings_note(found->error, "the engine did not look at the object");
+    sp_findings_judge(found, result);
+    result->is_spoiled |= scan->is_broken || scan->is_unsaid;
+    result->is_out_of_memory = rc == CL_EMEM && result->verdict == SP_VERDICT_ERROR;
 }
 
 static cl_error_t scan_map(const struct sp_engine *engine, cl_fmap_t *map, bool reports_all, struct scan *scan)
@@ -288,10 +278,10 @@ static cl_error_t scan_map(const struct sp_engine *engine, cl_fmap_t *map, bool 
 
 static void begin_scan(struct scan *scan, const struct sp_engine *engine, size_t n)
 {
-    memset(scan, 0, offsetof(struct scan, broken));
-    scan->broken[0] = scan->infected[0] = scan->limit[0] = scan->encrypted[0] = '\0';
+    memset(scan, 0, offsetof(struct scan, found));
+    sp_findings_init(&scan->found);
     scan->engine = engine;
-    scan->spent = scan->largest = n;
+    scan->spent = scan->unpacked = scan->largest = n;
 }
 
 /* Takes map. */
@@ -303,9 +293,10 @@ static void run_scan(struct scan *scan, cl_fmap_t *map, size_t n, struct sp_engi
     }
     cl_error_t rc = scan_map(scan->engine, map, false, scan);
     bool is_late = check_declared(scan, 0) == CL_VIRUS; /* the last member: libclamav has taken the archive for clean */
-    if (could_hide_another(scan)) {
+    if (sp_findings_may_hide_more(&scan->found)) {
         scan->has_begun = false;
-        scan->spent = n;
+        scan->spent = scan->unpacked = n;
+        scan->refused = 0;
         rc = scan_map(scan->engine, map, true, scan); /* adds to what was found */
         is_late |= check_declared(scan, 0) == CL_VIRUS;
     }
@@ -324,10 +315,10 @@ void sp_engine_scan_memory(const struct sp_engine *engine, const void *p, size_t
         run_scan(&scan, cl_fmap_open_memory(p, n), n, result_out);
 }
 
-void sp_engine_scan_fd(const struct sp_engine *engine, int fd, size_t n, struct sp_engine_result *result_out)
+void sp_engine_scan_fd(const struct sp_engine *engine, int fd, uint64_t offset, size_t n, struct sp_engine_result *result_out)
 {
     struct scan scan;
-    struct source source = { fd, &scan };
+    struct source source = { fd, (off_t) offset, &scan };
     begin_scan(&scan, engine, n);
     if (n <= LOOKED_AT_BYTES)
         judge(&scan, CL_CLEAN, n, result_out);
@@ -343,7 +334,7 @@ struct setting {
     long long value;
 };
 
-#define SETTINGS 7
+#define SETTINGS 13
 
 static void list_settings(const struct sp_conf *conf, struct setting out[SETTINGS])
 {
@@ -356,21 +347,31 @@ static void list_settings(const struct sp_conf *conf, struct setting out[SETTING
         { CL_ENGINE_MAX_FILES, "max_files", conf->scan_max_files },
         { CL_ENGINE_MAX_RECURSION, "max_recursion", conf->scan_max_recursion },
         { CL_ENGINE_MAX_SCANTIME, "max_scan_time", conf->scan_ms - margin },
+        /* Beyond these sizes libclamav leaves out a step and does not say so. The time limit is enough. */
         { CL_ENGINE_PCRE_MAX_FILESIZE, "pcre_max_file_size", conf->scan_max_file_size },
+        { CL_ENGINE_MAX_EMBEDDEDPE, "max_embedded_pe", conf->scan_max_file_size },
+        { CL_ENGINE_MAX_HTMLNORMALIZE, "max_html_normalize", conf->scan_max_file_size },
+        { CL_ENGINE_MAX_HTMLNOTAGS, "max_html_no_tags", conf->scan_max_file_size },
+        { CL_ENGINE_MAX_SCRIPTNORMALIZE, "max_script_normalize", conf->scan_max_file_size },
+        { CL_ENGINE_MAX_ZIPTYPERCG, "max_zip_type_rcg", conf->scan_max_file_size },
+        { CL_ENGINE_MAX_PARTITIONS, "max_partitions", PARTITIONS_MAX },
         { CL_ENGINE_BYTECODE_TIMEOUT, "bytecode_timeout", BYTECODE_TIMEOUT_MS },
     };
     memcpy(out, settings, sizeof(settings));
 }
 
-/* What clamscan scans by default, and alerts for what could not be scanned. */
-static void set_options(struct cl_scan_options *options)
+/* What clamscan scans by default, alerts for what could not be scanned, and what the operator asked for. */
+static void set_options(struct sp_engine *engine, const struct sp_conf *conf)
 {
+    struct cl_scan_options *options = &engine->options;
     memset(options, 0, sizeof(*options));
     options->general = CL_SCAN_GENERAL_HEURISTICS;
     options->parse = CL_SCAN_PARSE_ARCHIVE | CL_SCAN_PARSE_ELF | CL_SCAN_PARSE_PDF | CL_SCAN_PARSE_SWF | CL_SCAN_PARSE_HWP3 |
         CL_SCAN_PARSE_XMLDOCS | CL_SCAN_PARSE_MAIL | CL_SCAN_PARSE_OLE2 | CL_SCAN_PARSE_HTML | CL_SCAN_PARSE_PE | CL_SCAN_PARSE_ONENOTE |
         CL_SCAN_PARSE_IMAGE | CL_SCAN_PARSE_IMAGE_FUZZY_HASH;
-    options->heuristic = CL_SCAN_HEURISTIC_EXCEEDS_MAX | CL_SCAN_HEURISTIC_ENCRYPTED_ARCHIVE | CL_SCAN_HEURISTIC_ENCRYPTED_DOC;
+    options->heuristic = CL_SCAN_HEURISTIC_EXCEEDS_MAX | CL_SCAN_HEURISTIC_ENCRYPTED_ARCHIVE | CL_SCAN_HEURISTIC_ENCRYPTED_DOC |
+        (conf->scan_macros ? CL_SCAN_HEURISTIC_MACROS : 0u) | (conf->scan_broken_executables ? CL_SCAN_HEURISTIC_BROKEN : 0u);
+    engine->db_options = CL_DB_STDOPT | (conf->scan_pua ? CL_DB_PUA : 0u);
 }
 
 static enum sp_status apply_settings(struct sp_engine *engine, const struct sp_conf *conf, struct sp_error *err)
@@ -384,7 +385,7 @@ static enum sp_status apply_settings(struct sp_engine *engine, const struct sp_c
     }
     engine->max_file_size = (uint64_t) conf->scan_max_file_size;
     engine->max_scan_size = (uint64_t) conf->scan_max_size;
-    set_options(&engine->options);
+    set_options(engine, conf);
     cl_engine_set_clcb_pre_cache(engine->cl, on_begin);
     cl_engine_set_clcb_meta(engine->cl, on_listed);
     cl_engine_set_clcb_virus_found(engine->cl, on_found);
@@ -399,47 +400,78 @@ static enum sp_status compute_id(struct sp_engine *engine, const struct sp_conf 
     struct sp_buf text;
     sp_buf_init(&text, SETTINGS_MAX_BYTES);
     const struct cl_scan_options *o = &engine->options;
-    enum sp_status status = sp_buf_addf(&text, "engine 1 libclamav %s level %u db %x options %x %x %x %x %x\nbuilt-in %s\n", cl_retver(),
-        cl_retflevel(), (unsigned) CL_DB_STDOPT, o->general, o->parse, o->heuristic, o->mail, o->dev, sp_eicar_hex);
+    enum sp_status status = sp_buf_addf(&text, "engine 2 libclamav %s level %u db %x options %x %x %x %x %x\n", cl_retver(),
+        cl_retflevel(), engine->db_options, o->general, o->parse, o->heuristic, o->mail, o->dev);
     for (size_t i = 0; status == SP_OK && i < SETTINGS; i++)
         status = sp_buf_addf(&text, "%s %lld\n", settings[i].name, settings[i].value);
+    for (size_t i = 0; status == SP_OK && sp_builtin_file(i, &text, &status); i++)
+        continue;
     if (status == SP_OK)
         status = sp_dbset_digest(databases, text.p, err, &engine->facts.id);
     sp_buf_fini(&text);
     return status;
 }
 
-/* libclamav loads files: the built-in signature becomes one for a moment. */
-static enum sp_status load_builtin(struct sp_engine *engine, const char *scratch, struct sp_error *err)
+/* libclamav loads files: the built-in signatures become some for a moment. */
+static enum sp_status load_builtin_file(
+    struct sp_engine *engine, const char *scratch, const char *ending, const struct sp_buf *text, unsigned *count, struct sp_error *err)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s/builtin.ndb", scratch) < 0)
+    if (asprintf(&path, "%s/builtin%s", scratch, ending) < 0)
         return sp_error_set(err, SP_ERR_NOMEM, "no memory for a path");
     enum sp_status status = SP_OK;
     FILE *file = fopen(path, "wex");
-    bool is_written = file && fprintf(file, "%s:0:0:%s\n", BUILTIN_LOAD_NAME, sp_eicar_hex) > 0;
+    bool is_written = file && fwrite(text->p, 1, text->n, file) == text->n;
     if (!file || fclose(file) != 0 || !is_written)
         status = sp_error_set(err, SP_ERR_IO, "cannot write %s: %s", path, strerror(errno));
     if (status == SP_OK) {
-        cl_error_t rc = cl_load(path, engine->cl, &engine->facts.signatures, CL_DB_STDOPT);
+        cl_error_t rc = cl_load(path, engine->cl, count, CL_DB_STDOPT);
         if (rc != CL_SUCCESS)
-            status = sp_error_set(err, SP_ERR_CONF, "cannot load the built-in signature: %s", cl_strerror(rc));
+            status = sp_error_set(err, SP_ERR_CONF, "cannot load the built-in signatures: %s", cl_strerror(rc));
     }
     unlink(path);
     free(path);
     return status;
 }
 
+static enum sp_status load_builtin(struct sp_engine *engine, const char *scratch, struct sp_error *err)
+{
+    struct sp_buf text;
+    enum sp_status status = SP_OK;
+    unsigned marks = 0;
+    const char *ending = "";
+    sp_buf_init(&text, SETTINGS_MAX_BYTES);
+    for (size_t i = 0; status == SP_OK && ending; i++) {
+        sp_buf_clear(&text);
+        ending = sp_builtin_file(i, &text, &status);
+        if (ending && status == SP_OK)
+            status = load_builtin_file(engine, scratch, ending, &text, i == 0 ? &engine->facts.signatures : &marks, err);
+    }
+    sp_buf_fini(&text);
+    return status;
+}
+
+/* What the system refuses may work another time. */
+static enum sp_status load_status(cl_error_t rc)
+{
+    const bool is_system = rc == CL_EMEM || rc == CL_ETMPFILE || rc == CL_ETMPDIR || rc == CL_EWRITE || rc == CL_ECREAT || rc == CL_EMAP;
+    return is_system ? SP_ERR_IO : SP_ERR_CONF;
+}
+
 static enum sp_status load_databases(struct sp_engine *engine, const struct sp_dbset *databases, struct sp_error *err)
 {
     const char *source;
     for (size_t i = 0; (source = sp_dbset_source(databases, i)); i++) {
-        struct sp_error why = { 0 };
+        struct sp_error why = { 0 }, file = { 0 };
         messages.load_errors = &why;
-        cl_error_t rc = cl_load(source, engine->cl, &engine->facts.signatures, CL_DB_STDOPT);
-        messages.load_errors = NULL;
-        if (rc != CL_SUCCESS)
-            return sp_error_set(err, SP_ERR_CONF, "cannot load %s: %s%s%s", source, cl_strerror(rc), why.text[0] ? ": " : "", why.text);
+        messages.load_file = &file;
+        cl_error_t rc = cl_load(source, engine->cl, &engine->facts.signatures, engine->db_options);
+        messages.load_errors = messages.load_file = NULL;
+        if (rc == CL_SUCCESS)
+            continue;
+        if (file.text[0] == '\0')
+            snprintf(file.text, sizeof(file.text), "%s: %s", source, cl_strerror(rc));
+        return sp_error_set(err, load_status(rc), "cannot load %s%s%s", file.text, why.text[0] ? ": " : "", why.text);
     }
     return SP_OK;
 }
@@ -476,7 +508,12 @@ static enum sp_status build_from(
         status = compile(engine, err);
     if (status == SP_OK) {
         engine->facts.database_time = sp_dbset_newest(databases);
+        engine->facts.files = sp_dbset_print(databases);
         status = sp_selftest(engine, err);
+    }
+    if (status == SP_OK && sp_selftest_rar(engine)) {
+        engine->unpacks_rar = true;
+        engine->facts.id ^= ID_WITH_RAR;
     }
     if (status != SP_OK)
         sp_engine_free(&engine);

@@ -6,6 +6,8 @@
 
 #include "child.h"
 #include "engine.h"
+#include "loader.h"
+#include "sandbox.h"
 #include "scratch.h"
 #include "slots.h"
 #include "worker.h"
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +33,8 @@
 #define TOKENS_BURST 64 /* forks at once before that */
 #define US_PER_S 1000000
 #define TOKEN_US (US_PER_S / TOKENS_PER_S)
+#define LOWER_AFTER_US (SP_LANE_LONG_US + US_PER_S / 2) /* later than a worker takes its scan for long, or it might go on so */
+#define LONG_SCAN_NICE 10
 #define IDLE_LEAVES_US (2 * US_PER_S) /* an idle worker that has not left by then after the lifeline ended is stuck */
 
 /* Short scans keep all workers busy now and then, and more workers than cores only push each other aside: measured, a fifth
@@ -41,12 +46,17 @@ struct crew_member {
     pid_t pid;
     unsigned slot;
     bool is_killed;
+    bool is_lowered;
 };
 
 struct generation {
     const struct sp_generation_env *env;
     struct sp_engine *engine;
+    struct sp_clients clients;
     struct crew_member *crew; /* max of them */
+    struct sp_culprits *culprits;
+    struct sp_lane *lane;
+    struct sp_digest digest; /* for the workers, each of which has its copy */
     unsigned n, wanted, max;
     int grow_fd, signal_fd;
     int64_t grow_asked_us; /* all workers were busy then; 0: not lately */
@@ -54,6 +64,7 @@ struct generation {
     int64_t tokens_us;  /* tokens as time: one is worth TOKEN_US */
     int64_t tokens_at_us;
     bool has_warned;
+    bool is_fork_failing; /* which was said */
 };
 
 /* --- workers --------------------------------------------------------------------------------------------------------- */
@@ -71,13 +82,16 @@ static bool take_token(struct generation *g)
     return true;
 }
 
-static void become_worker(const struct generation *g, unsigned slot)
+static void become_worker(struct generation *g, unsigned slot)
 {
     const struct sp_generation_env *env = g->env;
     const int keep[] = { env->listen_fd, env->lifeline_fd, g->grow_fd, env->scratch_fd };
     sp_child_begin("scand: worker", keep, sizeof(keep) / sizeof(keep[0]));
     char scratch[SP_SCRATCH_PATH_SIZE];
     sp_scratch_worker_path(env->scratch_root, env->number, slot, scratch);
+    struct sp_sandbox sandbox;
+    sp_sandbox_plan(env->conf, scratch, &sandbox);
+    sandbox.forbidden_out = &env->board->workers[slot].forbidden;
     const struct sp_worker_env worker = { .engine = g->engine,
         .board = env->board,
         .log = env->log,
@@ -88,7 +102,12 @@ static void become_worker(const struct generation *g, unsigned slot)
         .listen_fd = env->listen_fd,
         .lifeline_fd = env->lifeline_fd,
         .grow_fd = g->grow_fd,
-        .scratch = scratch };
+        .scratch = scratch,
+        .culprits = g->culprits,
+        .lane = g->lane,
+        .digest = &g->digest,
+        .sandbox = &sandbox,
+        .clients = &g->clients };
     _exit((int) sp_worker_run(&worker));
 }
 
@@ -101,12 +120,17 @@ static bool spawn_worker(struct generation *g)
     if (pid == 0)
         become_worker(g, (unsigned) slot);
     if (pid < 0) {
-        sp_log(g->env->log, SP_LOG_ERROR, "cannot fork a worker: %s", strerror(errno));
+        if (!g->is_fork_failing)
+            sp_log(g->env->log, SP_LOG_ERROR, "cannot fork a worker, %u serve on: %s", g->n, strerror(errno));
+        g->is_fork_failing = true;
         sp_slot_free(g->env->board, (unsigned) slot);
         return false;
     }
+    if (g->is_fork_failing)
+        sp_log(g->env->log, SP_LOG_NOTICE, "workers can be forked again");
+    g->is_fork_failing = false;
     sp_slot_assign(g->env->board, (unsigned) slot, pid);
-    g->crew[g->n++] = (struct crew_member){ pid, (unsigned) slot, false };
+    g->crew[g->n++] = (struct crew_member){ .pid = pid, .slot = (unsigned) slot };
     return true;
 }
 
@@ -120,11 +144,29 @@ static bool fill_crew(struct generation *g)
             g->has_warned = true;
             return false;
         }
-        if (!spawn_worker(g))
+        if (!spawn_worker(g)) {
+            g->tokens_us += TOKEN_US; /* no worker died of it */
             return false;
+        }
     }
     g->has_warned = g->has_warned && g->tokens_us < TOKENS_BURST / 2 * TOKEN_US;
     return true;
+}
+
+/* For the log and the board. */
+static void note_cause(struct sp_board *board, const struct sp_log *log, pid_t pid, int wait_status)
+{
+    char buf[SP_SANDBOX_TEXT_SIZE], text[SP_BOARD_TEXT_SIZE];
+    const int slot = sp_slot_find(board, pid);
+    if (WIFEXITED(wait_status)) {
+        snprintf(text, sizeof(text), "ended with status %d", WEXITSTATUS(wait_status));
+    } else {
+        const int number = WTERMSIG(wait_status);
+        const char *why = sp_sandbox_death(number, slot < 0 ? 0 : atomic_load(&board->workers[slot].forbidden), buf);
+        snprintf(text, sizeof(text), "died: signal %d, %s", number, why ? why : strsignal(number));
+    }
+    sp_log(log, SP_LOG_WARN, "worker %d %s", (int) pid, text);
+    snprintf(board->last_death, sizeof(board->last_death), "worker %d %.*s", (int) pid, SP_BOARD_TEXT_SIZE - 32, text);
 }
 
 bool sp_generation_note_death(struct sp_board *board, const struct sp_log *log, pid_t pid, int wait_status, bool is_killed)
@@ -137,14 +179,28 @@ bool sp_generation_note_death(struct sp_board *board, const struct sp_log *log, 
     }
     if (code == SP_WORKER_SPOILED)
         sp_log(log, SP_LOG_DEBUG, "worker %d is replaced: its engine may remember a wrong answer", (int) pid);
-    if (code == SP_WORKER_SPOILED || code == SP_WORKER_RETIRED)
+    if (code == SP_WORKER_ABANDONED)
+        sp_log(log, SP_LOG_DEBUG, "worker %d is replaced: it stopped a scan whose client had left", (int) pid);
+    if (code == SP_WORKER_TIRED)
+        sp_log(log, SP_LOG_DEBUG, "worker %d is replaced after a long scan", (int) pid);
+    if (code == SP_WORKER_SPOILED || code == SP_WORKER_ABANDONED || code == SP_WORKER_TIRED || code == SP_WORKER_RETIRED)
         return false;
     atomic_fetch_add(&board->crashed, 1);
-    if (code < 0)
-        sp_log(log, SP_LOG_WARN, "worker %d died: signal %d, %s", (int) pid, WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
-    else
-        sp_log(log, SP_LOG_WARN, "worker %d ended with status %d", (int) pid, code);
+    note_cause(board, log, pid, wait_status);
     return true;
+}
+
+/* What ended a worker, if that was its object, which had had a second chance: not what came from outside, as SIGKILL does, also
+ * from a kernel that is out of memory, for it may have hit any process. */
+static void blame(struct generation *g, unsigned slot, int wait_status, bool is_crash)
+{
+    uint64_t bytes;
+    const bool is_killed = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+    const bool is_exhausted = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == SP_WORKER_SPOILED;
+    if (((is_crash && !is_killed) || is_exhausted) && sp_culprits_convict(g->culprits, slot, &bytes))
+        sp_log(g->env->log, SP_LOG_WARN, "an object of %llu bytes ended two workers: generation %u scans it no more",
+            (unsigned long long) bytes, g->env->number);
+    sp_culprits_acquit(g->culprits, slot);
 }
 
 static void reap_workers(struct generation *g)
@@ -160,10 +216,28 @@ static void reap_workers(struct generation *g)
         char scratch[SP_SCRATCH_PATH_SIZE];
         sp_scratch_worker_path(g->env->scratch_root, g->env->number, g->crew[i].slot, scratch);
         sp_scratch_remove(scratch);
-        if (!sp_generation_note_death(g->env->board, g->env->log, pid, status, g->crew[i].is_killed))
-            g->tokens_us += TOKEN_US; /* no crash: its successor costs nothing */
+        const bool is_crash = sp_generation_note_death(g->env->board, g->env->log, pid, status, g->crew[i].is_killed);
+        if (!is_crash)
+            g->tokens_us += TOKEN_US; /* its successor costs nothing */
+        blame(g, g->crew[i].slot, status, is_crash);
+        sp_lane_leave(g->lane, g->crew[i].slot);
         sp_slot_free(g->env->board, g->crew[i].slot);
         g->crew[i] = g->crew[--g->n];
+    }
+}
+
+/* Long scans take what the short ones leave of the processor. Only root could give it back: so a worker ends with its long scan. */
+static void lower_long(struct generation *g)
+{
+    const int64_t long_us = sp_clock_mono_us() - LOWER_AFTER_US;
+    for (unsigned i = 0; i < g->n; i++) {
+        struct crew_member *member = &g->crew[i];
+        const int64_t since_us = g->env->board->workers[member->slot].busy_since_us;
+        const bool is_huge = atomic_load(&g->lane->is_huge[member->slot]);
+        if (member->is_lowered || since_us == 0 || (since_us > long_us && !is_huge))
+            continue;
+        member->is_lowered = true;
+        setpriority(PRIO_PROCESS, (id_t) member->pid, LONG_SCAN_NICE);
     }
 }
 
@@ -184,16 +258,17 @@ static void kill_stuck(struct generation *g)
 
 /* --- the process ----------------------------------------------------------------------------------------------------- */
 
-static void report(const struct generation *g, const struct sp_error *refusal)
+static void report(const struct generation *g, enum sp_status status, const struct sp_error *refusal)
 {
-    struct sp_generation_report r = { .is_ready = refusal == NULL };
-    if (refusal) {
+    struct sp_generation_report r = { .is_ready = status == SP_OK, .is_passing = status != SP_ERR_CONF };
+    if (status != SP_OK) {
         snprintf(r.text, sizeof(r.text), "%.*s", SP_BOARD_TEXT_SIZE - 1, refusal->text);
     } else {
         const struct sp_engine_facts *facts = sp_engine_facts(g->engine);
         r.signatures = facts->signatures;
         r.engine_id = facts->id;
         r.database_time = facts->database_time;
+        r.files = facts->files;
         r.workers = g->n;
     }
     if (write(g->env->report_fd, &r, sizeof(r)) < 0)
@@ -213,11 +288,32 @@ static void choose_sizes(struct generation *g)
     g->wanted = initial < g->max ? (unsigned) initial : g->max;
 }
 
+/* What the workers share with each other and with this process. */
+static enum sp_status share(struct generation *g, struct sp_error *err)
+{
+    g->culprits = sp_culprits_new();
+    g->lane = sp_lane_new();
+    if (!g->culprits || !g->lane)
+        return sp_error_set(err, SP_ERR_NOMEM, "no memory to share with workers: %s", strerror(errno));
+    return sp_digest_init(&g->digest, NULL, err);
+}
+
 static enum sp_status begin(struct generation *g, const char *scratch, struct sp_error *err)
 {
+    struct sp_sandbox sandbox;
+    struct sp_sandbox_state state;
     enum sp_status status = sp_scratch_make(scratch, err);
     if (status == SP_OK)
-        status = sp_engine_build(g->env->conf, scratch, g->env->log, err, &g->engine);
+        status = sp_clients_find(g->env->conf, err, &g->clients);
+    sp_sandbox_plan(g->env->conf, scratch, &sandbox);
+    if (status == SP_OK && sandbox.is_required)
+        status = sp_sandbox_try(&sandbox, err, &state);
+    sp_sandbox_warm_up();
+    if (status == SP_OK)
+        status = sp_loader_run(&(struct sp_loader_env){ g->env->conf, g->env->log, scratch, g->env->is_gentle, g->env->serving }, err,
+            &g->engine);
+    if (status == SP_OK)
+        status = share(g, err);
     if (status != SP_OK)
         return status;
     sigset_t child;
@@ -287,6 +383,7 @@ static void serve(struct generation *g)
             g->retired_us = sp_clock_mono_us();
             g->wanted = 0;
         }
+        lower_long(g);
         kill_stuck(g);
     }
 }
@@ -298,10 +395,13 @@ int sp_generation_run(const struct sp_generation_env *env)
     char scratch[SP_SCRATCH_PATH_SIZE];
     sp_scratch_generation_path(env->scratch_root, env->number, scratch);
     const enum sp_status status = begin(&g, scratch, &err);
-    report(&g, status == SP_OK ? NULL : &err);
+    report(&g, status, &err);
     if (status == SP_OK)
         serve(&g);
     sp_scratch_remove(scratch);
+    sp_digest_fini(&g.digest);
+    sp_lane_free(&g.lane);
+    sp_culprits_free(&g.culprits);
     free(g.crew); /* the engine goes with the process: freeing a million signatures one by one takes a second */
     return status == SP_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -18,10 +18,14 @@ struct sp_generation_env { /* borrowed for the life of the process */
     int report_fd;   /* one struct sp_generation_report is written when it is known */
     const char *scratch_root;
     int scratch_fd; /* the claim on scratch_root: every process keeps it */
+    bool is_gentle; /* load with what the processor has left ... */
+    uint32_t serving; /* ... for an engine with so many signatures serves; 0: accept any number */
 };
 
 struct sp_generation_report {
-    bool is_ready; /* else refused, text says why */
+    bool is_ready;   /* else refused, text says why */
+    bool is_passing; /* refused for what the system said, not for the databases: another try may succeed */
+    uint64_t files;  /* sp_dbset_print of what was loaded */
     uint32_t signatures;
     uint32_t workers;
     uint64_t engine_id;

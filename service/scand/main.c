@@ -2,7 +2,9 @@
 #include "config.h"
 
 #include "rundir.h"
+#include "sandbox.h"
 #include "scratch.h"
+#include "scratch_mount.h"
 #include "supervisor.h"
 
 #include "sallyport/conf.h"
@@ -40,7 +42,8 @@ static void print_help(FILE *out)
         "\n"
         "Signals: TERM, INT  finish the scans under way, then stop; a second one stops at once\n"
         "         HUP        load configuration and signatures again beside the running engine, then swap;\n"
-        "                    what does not load changes nothing\n"
+        "                    what does not load changes nothing. New signatures are seen without a signal\n"
+        "         USR2       the same, and accept far fewer signatures (`sallyport reload --force`)\n"
         "\n"
         "In run_dir: scan.sock (requests), scand.stat (what `sallyport status` shows), scand.lock.\n"
         "Exit status: 0 stopped, 1 signatures refused at the start, 2 wrong option, configuration or directory.\n",
@@ -86,9 +89,28 @@ static bool parse_options(int argc, char **argv, struct options *options)
     return true;
 }
 
+struct scratch {
+    char path[SP_SCRATCH_PATH_SIZE];
+    int fd;         /* -1: none yet */
+    uint64_t bytes; /* 0: a plain folder */
+};
+
+/* Better than a plain folder, but not everybody has the right to it: then the folder it is. */
+static void mount_scratch(const struct sp_conf *conf, const struct sp_account *owner, const struct sp_log *log, struct scratch *scratch)
+{
+    struct sp_error err = { 0 };
+    uint64_t bytes = (uint64_t) conf->scan_scratch_size;
+    if (bytes == 0)
+        return;
+    if (sp_scratch_mount(conf->run_dir, owner, &bytes, &err, scratch->path, &scratch->fd) == SP_OK)
+        scratch->bytes = bytes;
+    else
+        sp_log(log, SP_LOG_NOTICE, "scan.scratch_size has no effect: %s", err.text);
+}
+
 /* Opens what may need root, then gives root away. */
-static enum sp_status prepare(
-    const struct options *options, const struct sp_conf *conf, const struct sp_log *log, struct sp_error *err, struct sp_rundir *rundir)
+static enum sp_status prepare(const struct options *options, const struct sp_conf *conf, const struct sp_log *log, struct sp_error *err,
+    struct sp_rundir *rundir, struct scratch *scratch)
 {
     struct sp_account account;
     const bool is_root = geteuid() == 0;
@@ -99,6 +121,8 @@ static enum sp_status prepare(
         status = sp_error_set(err, SP_ERR_CONF, "only root can become user %s", options->user);
     if (status == SP_OK)
         status = sp_rundir_open(conf->run_dir, options->user && is_root ? &account : NULL, err, rundir);
+    if (status == SP_OK && is_root)
+        mount_scratch(conf, options->user ? &account : NULL, log, scratch);
     if (status == SP_OK && options->user && is_root)
         status = sp_account_become(&account, err);
     if (status == SP_OK && geteuid() == 0)
@@ -112,20 +136,24 @@ static int run(const struct options *options)
     struct sp_error err = { 0 };
     struct sp_conf *conf = NULL;
     struct sp_rundir rundir = { .lock_fd = -1, .listen_fd = -1 };
-    char scratch[SP_SCRATCH_PATH_SIZE];
-    int end = EXIT_SETUP, scratch_fd = -1;
+    struct scratch scratch = { .fd = -1 };
+    int end = EXIT_SETUP;
     enum sp_status status = sp_conf_load(options->conf_path, &err, NULL, &conf);
     if (status == SP_OK)
-        status = prepare(options, conf, &log, &err, &rundir);
-    if (status == SP_OK)
-        status = sp_scratch_open_root(conf->spool_dir, &log, &err, scratch, &scratch_fd);
-    if (status == SP_OK)
-        end = sp_supervisor_run(&(struct sp_supervisor_env){ &conf, &log, &rundir, scratch, scratch_fd });
-    else
+        status = prepare(options, conf, &log, &err, &rundir, &scratch);
+    if (status == SP_OK && scratch.fd < 0)
+        status = sp_scratch_open_root(conf->spool_dir, &log, &err, scratch.path, &scratch.fd);
+    if (status == SP_OK) {
+        sp_sandbox_announce(conf, scratch.path, scratch.bytes > 0 ? scratch.bytes : sp_scratch_tmpfs_bytes(scratch.fd), &log, rundir.board);
+        end = sp_supervisor_run(&(struct sp_supervisor_env){ &conf, &log, &rundir, scratch.path, scratch.fd });
+    } else {
         sp_log(&log, SP_LOG_ERROR, "%s", err.text[0] != '\0' ? err.text : sp_status_name(status));
+    }
     sp_rundir_close(&rundir);
-    if (scratch_fd >= 0)
-        close(scratch_fd);
+    if (scratch.fd >= 0)
+        close(scratch.fd);
+    if (scratch.bytes > 0)
+        sp_scratch_unmount(scratch.path);
     sp_conf_free(&conf);
     return end;
 }

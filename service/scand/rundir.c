@@ -3,6 +3,8 @@
 
 #include "rundir.h"
 
+#include "notify.h"
+
 #include "sallyport/scan_proto.h"
 
 #include <errno.h>
@@ -121,6 +123,22 @@ static enum sp_status start_listening(const char *path, const struct sp_account 
     return status;
 }
 
+static enum sp_status take_or_make_socket(struct sp_rundir *rundir, const struct sp_account *owner, struct sp_error *err)
+{
+    struct stat st;
+    enum sp_status status = sp_notify_take_socket(rundir->socket_path, err, &rundir->listen_fd);
+    rundir->is_handed = rundir->listen_fd >= 0;
+    if (status == SP_OK && !rundir->is_handed)
+        status = start_listening(rundir->socket_path, owner, err, &rundir->listen_fd);
+    if (status == SP_OK && lstat(rundir->socket_path, &st) < 0)
+        status = fail(err, "find", rundir->socket_path);
+    if (status != SP_OK)
+        return status;
+    rundir->socket_dev = st.st_dev;
+    rundir->socket_ino = st.st_ino;
+    return SP_OK;
+}
+
 enum sp_status sp_rundir_open(const char *run_dir, const struct sp_account *owner, struct sp_error *err, struct sp_rundir *rundir_out)
 {
     struct sp_rundir *rundir = rundir_out;
@@ -140,24 +158,34 @@ enum sp_status sp_rundir_open(const char *run_dir, const struct sp_account *owne
     if (status == SP_OK)
         status = give(board_path, owner, err);
     if (status == SP_OK)
-        status = start_listening(rundir->socket_path, owner, err, &rundir->listen_fd);
+        status = take_or_make_socket(rundir, owner, err);
     if (status != SP_OK)
         sp_rundir_close(rundir);
     return status;
 }
 
+bool sp_rundir_is_reachable(const struct sp_rundir *rundir)
+{
+    struct stat st;
+    return lstat(rundir->socket_path, &st) == 0 && st.st_dev == rundir->socket_dev && st.st_ino == rundir->socket_ino;
+}
+
 void sp_rundir_unlisten(struct sp_rundir *rundir)
 {
-    if (rundir->listen_fd < 0)
+    if (rundir->listen_fd < 0 || rundir->is_handed)
         return;
-    unlink(rundir->socket_path);
-    close(rundir->listen_fd);
-    rundir->listen_fd = -1;
+    if (sp_rundir_is_reachable(rundir))
+        unlink(rundir->socket_path);
+    for (int fd; (fd = accept4(rundir->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+        close(fd);
 }
 
 void sp_rundir_close(struct sp_rundir *rundir)
 {
     sp_rundir_unlisten(rundir);
+    if (rundir->listen_fd >= 0)
+        close(rundir->listen_fd);
+    rundir->listen_fd = -1;
     const struct sp_board *board = rundir->board;
     sp_board_close(&board);
     rundir->board = NULL;

@@ -7,16 +7,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 64                     /* one descriptor a level */
+#define DEPTH_MAX 600                    /* one descriptor a level; a path as libclamav makes them has no more */
 #define ROOT_PREFIX "sallyport-scratch-" /* all folders of this name that nobody has locked are removed */
 #define LOCK_ATTEMPTS 10
+#define FD_PATH_SIZE 32
 
 static void remove_at(int parent, const char *name, int depth);
 
@@ -35,14 +38,43 @@ static void empty_folder(int fd, int depth)
     closedir(folder);
 }
 
+/* A folder of a mode that locks out its owner. By /proc: fchmodat would follow a link, fchmod does not take a mere path. */
+static bool make_readable(int parent, const char *name)
+{
+    char path[FD_PATH_SIZE];
+    const int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    const bool is_changed = chmod(path, 0700) == 0;
+    close(fd);
+    return is_changed;
+}
+
 static void remove_at(int parent, const char *name, int depth)
 {
     if (unlinkat(parent, name, 0) == 0 || (errno != EISDIR && errno != EPERM) || depth > DEPTH_MAX)
         return;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES && make_readable(parent, name))
+        fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0)
         empty_folder(fd, depth);
     unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+bool sp_scratch_sweep(DIR *folder)
+{
+    const struct dirent *entry;
+    bool has_found = false;
+    rewinddir(folder);
+    while ((entry = readdir(folder))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        has_found = true;
+        remove_at(dirfd(folder), entry->d_name, 1);
+    }
+    return has_found;
 }
 
 void sp_scratch_remove(const char *path)
@@ -132,4 +164,12 @@ void sp_scratch_generation_path(const char *root, unsigned generation, char path
 void sp_scratch_worker_path(const char *root, unsigned generation, unsigned slot, char path_out[SP_SCRATCH_PATH_SIZE])
 {
     snprintf(path_out, SP_SCRATCH_PATH_SIZE, "%s/g%uw%u", root, generation, slot);
+}
+
+uint64_t sp_scratch_tmpfs_bytes(int folder_fd)
+{
+    struct statfs fs;
+    if (fstatfs(folder_fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+        return 0;
+    return (uint64_t) fs.f_blocks * (uint64_t) fs.f_bsize;
 }

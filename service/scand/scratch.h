@@ -6,6 +6,9 @@
 #include "sallyport/log.h"
 #include "sallyport/status.h"
 
+#include <dirent.h>
+#include <stdint.h>
+
 #define SP_SCRATCH_PATH_SIZE 4096
 
 /* Makes a folder in spool_dir, else in TMPDIR, else in /tmp (and says so), and removes those that no living process uses. The
@@ -20,7 +23,13 @@ enum sp_status sp_scratch_make(const char *path, struct sp_error *err) SP_MUST_C
 void sp_scratch_generation_path(const char *root, unsigned generation, char path_out[SP_SCRATCH_PATH_SIZE]);
 void sp_scratch_worker_path(const char *root, unsigned generation, unsigned slot, char path_out[SP_SCRATCH_PATH_SIZE]);
 
+/* Removes everything in an open folder: what a scan has left. Whether there was anything. */
+bool sp_scratch_sweep(DIR *folder);
+
 /* Removes path with everything in it. Follows no link; what is not there is no failure. */
 void sp_scratch_remove(const char *path);
+
+/* The size of the tmpfs that a folder lies on, as a service manager may give us one; 0 if it lies on anything else. */
+uint64_t sp_scratch_tmpfs_bytes(int folder_fd);
 
 #endif

@@ -28,6 +28,7 @@ int sp_slot_claim(struct sp_board *board, unsigned generation)
         worker->generation = generation;
         worker->busy_since_us = 0;
         worker->deadline_us = 0;
+        worker->forbidden = 0;
         return i;
     }
     return -1;

@@ -1,7 +1,7 @@
 /* One scan: accept, one recvmsg, the engine, one sendmsg, close. Nothing is allocated on the way and no timer is set for a
- * short scan: one timer runs on, and its handler looks whether the current deadline has passed; only if none would go off in
- * time it is set anew. The handler may interrupt libclamav anywhere, so it does nothing but send an answer that lies ready,
- * and end the process. */
+ * short scan: one timer ticks on while there is work, and its handler looks whether the current deadline has passed or the
+ * client has gone; only if none would go off in time it is set anew. The handler may interrupt libclamav anywhere, so it does
+ * nothing but send an answer that lies ready, and end the process. */
 #include "config.h"
 
 #include "worker.h"
@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,9 @@
 #define US_PER_MS 1000
 #define US_PER_S 1000000
 #define NS_PER_US 1000
-#define RECEIVE_MS 5000           /* a client that has connected must have sent by then */
+#define TICK_US 500000            /* a scan goes on for at most that long after its client has left */
+#define RECEIVE_MS 500            /* a client that has connected must have sent by then; one that loses its turn asks anew */
+#define RECEIVE_MS_MIN 10         /* after several that have not: they must not keep the others waiting */
 #define FDS_MAX 4                 /* descriptors of a message that are looked at; the kernel drops more */
 #define WARN_EVERY_US 1000000     /* between two warnings about malformed requests */
 #define ACCEPT_PAUSE_NS 100000000 /* after an accept that failed for want of descriptors or memory */
@@ -38,8 +41,17 @@ enum phase { PHASE_IDLE, PHASE_RECEIVING, PHASE_SCANNING };
 
 struct packet {
     struct sp_scan_request request;
-    unsigned char body[SP_SCAN_INLINE_MAX];
+    union {
+        struct sp_scan_extent extents[SP_SCAN_EXTENTS_MAX];
+        unsigned char bytes[SP_SCAN_EXTENTS_MAX * sizeof(struct sp_scan_extent) + SP_SCAN_INLINE_MAX];
+    } rest; /* the table, then the body */
     unsigned char excess; /* a byte here: the packet is too long */
+};
+
+/* Where the body lies: in memory, or else in a file. */
+struct body {
+    const unsigned char *p;
+    int fd;
 };
 
 struct worker {
@@ -54,8 +66,14 @@ struct worker {
     struct sp_scan_reply late;    /* the answer at the deadline */
     struct sp_scan_reply reply;
     struct sp_engine_result result;
+    uint64_t total; /* bytes to scan */
+    bool is_tired;
+    struct sp_sandbox_cpu cpu;
+    DIR *scratch;
     int64_t warned_us;
     unsigned unwarned; /* malformed requests since then */
+    unsigned receive_ms;
+    struct sp_peer peer;
     struct packet packet;
 };
 
@@ -75,6 +93,13 @@ static void set_timer(struct worker *w, int64_t at_us)
     timer_settime(w->timer, TIMER_ABSTIME, &when, NULL);
 }
 
+/* Nobody waits for this scan. */
+static bool has_client_left(const struct worker *w)
+{
+    struct pollfd p = { .fd = w->connection };
+    return w->phase == PHASE_SCANNING && poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
 static void on_timer(int signal_number)
 {
     (void) signal_number;
@@ -85,10 +110,14 @@ static void on_timer(int signal_number)
         errno = saved_errno;
         return;
     }
-    if (sp_clock_mono_us() < w->deadline_us) {
-        set_timer(w, w->deadline_us);
-    } else if (w->phase == PHASE_RECEIVING) {
+    const int64_t now_us = sp_clock_mono_us(), deadline_us = w->deadline_us;
+    if (now_us >= deadline_us && w->phase == PHASE_RECEIVING) {
         shutdown(w->connection, SHUT_RDWR); /* ends the recvmsg */
+    } else if (now_us < deadline_us && !has_client_left(w)) {
+        set_timer(w, deadline_us < now_us + TICK_US ? deadline_us : now_us + TICK_US);
+    } else if (now_us < deadline_us) {
+        count(&w->env->board->scans);
+        _exit(SP_WORKER_ABANDONED);
     } else {
         send(w->connection, &w->late, sizeof(w->late), MSG_NOSIGNAL | MSG_DONTWAIT);
         count(&w->env->board->scans);
@@ -106,14 +135,16 @@ static enum sp_status make_timer(struct worker *w)
 }
 
 /* Enters a phase that must end by deadline_us. A later deadline than before is set before the phase, or the handler would
- * hold the new phase to the old deadline. */
+ * hold the new phase to the old deadline. The timer is mostly on already. */
 static void begin_phase(struct worker *w, enum phase phase, int64_t deadline_us)
 {
     w->deadline_us = deadline_us;
     w->phase = phase;
     const int64_t set_us = w->timer_set_us;
-    if (set_us == 0 || set_us > deadline_us)
-        set_timer(w, deadline_us);
+    if (set_us != 0 && set_us <= deadline_us)
+        return;
+    const int64_t tick_us = sp_clock_mono_us() + TICK_US;
+    set_timer(w, deadline_us < tick_us ? deadline_us : tick_us);
 }
 
 /* --- the board ------------------------------------------------------------------------------------------------------- */
@@ -132,27 +163,34 @@ static void show(struct worker *w, int64_t busy_since_us, int64_t deadline_us)
     atomic_store_explicit(&w->slot->busy_since_us, busy_since_us, memory_order_relaxed);
 }
 
-static void ask_for_more_workers(const struct worker *w)
+static void wake_parent(const struct worker *w)
 {
     static const uint64_t one = 1;
-    if (!sp_slots_want_more(w->env->board, w->env->generation, w->env->max_workers))
-        return;
     if (write(w->env->grow_fd, &one, sizeof(one)) < 0)
-        return; /* the counter is full: they know */
+        return; /* the counter is full: it knows */
+}
+
+static void ask_for_more_workers(const struct worker *w)
+{
+    if (sp_slots_want_more(w->env->board, w->env->generation, w->env->max_workers))
+        wake_parent(w);
 }
 
 /* --- one request ----------------------------------------------------------------------------------------------------- */
 
-static void warn_malformed(struct worker *w, const char *why, int64_t now_us)
+static void warn_refused(struct worker *w, const char *why, int64_t now_us)
 {
+    const int pid = (int) w->peer.pid;
+    const unsigned uid = w->peer.uid;
     if (w->warned_us != 0 && now_us - w->warned_us < WARN_EVERY_US) {
         w->unwarned++;
         return;
     }
     if (w->unwarned > 0)
-        sp_log(w->env->log, SP_LOG_WARN, "refused: %s (and %u more since the last warning)", why, w->unwarned);
+        sp_log(w->env->log, SP_LOG_WARN, "refused: %s, from process %d of user %u (and %u more since the last warning)", why, pid, uid,
+            w->unwarned);
     else
-        sp_log(w->env->log, SP_LOG_WARN, "refused: %s", why);
+        sp_log(w->env->log, SP_LOG_WARN, "refused: %s, from process %d of user %u", why, pid, uid);
     w->warned_us = now_us;
     w->unwarned = 0;
 }
@@ -200,7 +238,12 @@ static enum sp_status receive(struct worker *w, size_t *n_out, int *fd_out, stru
         return sp_error_set(err, SP_ERR_SYNTAX, "a scan request with more than one descriptor");
     if (n == 0)
         return sp_error_set(err, SP_ERR_CLOSED, "a client that sent no request");
-    return sp_scan_request_check(&w->packet.request, (size_t) n, fds == 1, err);
+    enum sp_status status = sp_scan_request_check(&w->packet.request, (size_t) n, fds == 1, err);
+    const struct sp_scan_request *request = &w->packet.request;
+    w->total = request->size;
+    if (status == SP_OK && request->n_extents > 0)
+        status = sp_scan_extents_check(w->packet.rest.extents, request->n_extents, request->size, &w->total, err);
+    return status;
 }
 
 /* What a client hands over must be a file of the size it said. A memfd that a client can change is refused: it says sealed
@@ -227,15 +270,68 @@ static enum sp_status check_descriptor(int fd, uint64_t size, bool *is_sealed_ou
     return SP_OK;
 }
 
+/* Whether this object is known to end workers: then no other is given to it. One that is here for the second time is named
+ * beforehand, so that the parent knows what to blame. */
+static bool is_culprit(const struct worker *w, const struct body *body, uint64_t offset, uint64_t n)
+{
+    const bool is_retry = w->packet.request.flags & SP_SCAN_IS_RETRY;
+    struct sp_culprit object;
+    if (!is_retry && !sp_culprits_has_length(w->env->culprits, n))
+        return false;
+    if (!sp_culprit_describe(w->env->digest, body->p ? body->p + offset : NULL, body->fd, offset, n, &object))
+        return false;
+    if (sp_culprits_has(w->env->culprits, &object))
+        return true;
+    if (is_retry)
+        sp_culprits_suspect(w->env->culprits, w->env->slot, &object);
+    return false;
+}
+
+static void scan_range(const struct worker *w, const struct body *body, uint64_t offset, uint64_t n, struct sp_engine_result *result)
+{
+    if (is_culprit(w, body, offset, n)) {
+        *result = (struct sp_engine_result){ .verdict = SP_VERDICT_ERROR };
+        snprintf(result->detail, sizeof(result->detail), "an object of the same content has ended scanner processes before");
+        return;
+    }
+    if (body->p)
+        sp_engine_scan_memory(w->env->engine, body->p + offset, (size_t) n, result);
+    else
+        sp_engine_scan_fd(w->env->engine, body->fd, offset, (size_t) n, result);
+    if (!result->is_out_of_memory) /* else this worker ends, and its last object is blamed for it */
+        sp_culprits_acquit(w->env->culprits, w->env->slot);
+}
+
+/* One after the other, as if each came alone; only the deadline is of all together. What is not clean does not end it: an
+ * infected one may follow, and that must not hide behind an encrypted one. */
+static void scan_extents(struct worker *w, const struct body *body)
+{
+    memset(&w->result, 0, sizeof(w->result));
+    w->result.verdict = SP_VERDICT_CLEAN;
+    for (uint32_t i = 0; i < w->packet.request.n_extents; i++) {
+        const struct sp_scan_extent *extent = &w->packet.rest.extents[i];
+        struct sp_engine_result one;
+        scan_range(w, body, extent->offset, extent->bytes, &one);
+        sp_engine_merge(&w->result, &one);
+        if (one.verdict == SP_VERDICT_INFECTED || (one.verdict == SP_VERDICT_ERROR && one.is_spoiled))
+            return;
+    }
+}
+
+static void scan_body(struct worker *w, const struct body *body)
+{
+    if (w->packet.request.n_extents > 0)
+        scan_extents(w, body);
+    else
+        scan_range(w, body, 0, w->packet.request.size, &w->result);
+}
+
 static void scan_descriptor(struct worker *w, int fd, size_t n, bool is_sealed)
 {
     void *p = is_sealed ? mmap(NULL, n, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0) : MAP_FAILED;
-    if (p == MAP_FAILED) {
-        sp_engine_scan_fd(w->env->engine, fd, n, &w->result);
-        return;
-    }
-    sp_engine_scan_memory(w->env->engine, p, n, &w->result);
-    munmap(p, n);
+    scan_body(w, &(struct body){ .p = p == MAP_FAILED ? NULL : p, .fd = fd });
+    if (p != MAP_FAILED)
+        munmap(p, n);
 }
 
 static void prepare_reply(struct worker *w)
@@ -270,8 +366,10 @@ static void send_reply(struct worker *w)
 
 static void fill_reply(struct worker *w, const struct sp_engine_result *result, int64_t took_us)
 {
+    const bool is_worth_a_retry = result->verdict == SP_VERDICT_ERROR && result->is_spoiled;
     w->reply.verdict = (uint16_t) result->verdict;
-    w->reply.scanned = w->packet.request.size;
+    w->reply.flags = is_worth_a_retry && !(w->packet.request.flags & SP_SCAN_IS_RETRY) ? SP_SCAN_IS_SPOILED : 0;
+    w->reply.scanned = w->total;
     w->reply.scan_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t) took_us;
     memcpy(w->reply.signature, result->signature, sizeof(w->reply.signature));
     memcpy(w->reply.detail, result->detail, sizeof(w->reply.detail));
@@ -300,17 +398,66 @@ static void scan(struct worker *w, int fd, bool is_sealed)
     if (fd >= 0)
         scan_descriptor(w, fd, (size_t) request->size, is_sealed);
     else
-        sp_engine_scan_memory(w->env->engine, w->packet.body, request->inline_bytes, &w->result);
+        scan_body(w, &(struct body){ .p = w->packet.rest.bytes + request->n_extents * sizeof(w->packet.rest.extents[0]) });
     w->phase = PHASE_IDLE;
     const int64_t took_us = sp_clock_mono_us() - start_us;
+    sp_sandbox_spend_cpu(&w->cpu, took_us);
+    w->is_tired = took_us > SP_LANE_LONG_US || w->total >= SP_LANE_HUGE_BYTES;
     fill_reply(w, &w->result, took_us);
     count_scan(w);
     if (w->result.verdict == SP_VERDICT_ERROR)
-        sp_log(w->env->log, SP_LOG_WARN, "scan %s of %llu bytes failed: %s", request->id, (unsigned long long) request->size,
+        sp_log(w->env->log, SP_LOG_WARN, "scan %s of %llu bytes failed: %s", request->id, (unsigned long long) w->total,
             w->result.detail);
     else
-        sp_log(w->env->log, SP_LOG_DEBUG, "scan %s: %llu bytes, %s %s%s, %lld us", request->id, (unsigned long long) request->size,
+        sp_log(w->env->log, SP_LOG_DEBUG, "scan %s: %llu bytes, %s %s%s, %lld us", request->id, (unsigned long long) w->total,
             sp_verdict_name(w->result.verdict), w->result.signature, w->result.detail, (long long) took_us);
+}
+
+/* The request is read, or the answer would be lost with it; nothing of it is looked at. */
+static void turn_away(struct worker *w, int connection)
+{
+    struct sp_scan_reply no = { .magic = SP_SCAN_MAGIC, .version = SP_SCAN_VERSION, .verdict = SP_VERDICT_ERROR };
+    char sink;
+    snprintf(no.detail, sizeof(no.detail), "user %u may not ask the scanner: see scan.clients", w->peer.uid);
+    recv(connection, &sink, sizeof(sink), MSG_DONTWAIT);
+    send(connection, &no, sizeof(no), MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(connection);
+    warn_refused(w, "not one of scan.clients", sp_clock_mono_us());
+}
+
+/* How long the next client may take, after one that has sent (so much later) or has not. */
+static void note_receipt(struct worker *w, bool is_received, int64_t took_us)
+{
+    if (is_received) {
+        w->receive_ms = RECEIVE_MS;
+    } else if (took_us >= (int64_t) w->receive_ms * US_PER_MS) {
+        warn_refused(w, "a client that connected and sent nothing", sp_clock_mono_us());
+        w->receive_ms = w->receive_ms / 2 > RECEIVE_MS_MIN ? w->receive_ms / 2 : RECEIVE_MS_MIN;
+    }
+}
+
+static bool may_scan(const struct worker *w, int64_t now_us)
+{
+    const struct sp_worker_env *env = w->env;
+    if (w->total < SP_LANE_LARGE_BYTES)
+        return true;
+    if (!sp_lane_enter(env->lane, env->board, env->generation, env->slot, env->max_workers, now_us))
+        return false;
+    if (w->total >= SP_LANE_HUGE_BYTES) {
+        atomic_store(&env->lane->is_huge[env->slot], true);
+        wake_parent(w);
+    }
+    return true;
+}
+
+static void reply_busy(struct worker *w)
+{
+    struct sp_engine_result busy = { .verdict = SP_VERDICT_ERROR, .detail = "too many long scans are under way" };
+    w->phase = PHASE_IDLE;
+    fill_reply(w, &busy, 0);
+    w->reply.flags = SP_SCAN_IS_BUSY;
+    w->reply.scanned = 0;
+    send_reply(w);
 }
 
 /* Takes the connection. */
@@ -321,26 +468,32 @@ static void serve(struct worker *w, int connection)
     size_t n = 0;
     bool is_sealed = false;
     const int64_t now_us = sp_clock_mono_us();
-    const int64_t receive_by_us = now_us + RECEIVE_MS * US_PER_MS;
+    const int64_t receive_by_us = now_us + (int64_t) w->receive_ms * US_PER_MS;
     w->connection = connection;
     show(w, now_us, receive_by_us);
     ask_for_more_workers(w);
     begin_phase(w, PHASE_RECEIVING, receive_by_us);
     enum sp_status status = receive(w, &n, &fd, &err);
+    note_receipt(w, status != SP_ERR_CLOSED, sp_clock_mono_us() - now_us);
     if (status == SP_OK && fd >= 0)
         status = check_descriptor(fd, w->packet.request.size, &is_sealed, &err);
     if (status != SP_OK) {
         w->phase = PHASE_IDLE;
         show(w, 0, 0);
         if (status != SP_ERR_CLOSED)
-            warn_malformed(w, err.text, now_us);
+            warn_refused(w, err.text, now_us);
     } else if (w->packet.request.kind == SP_SCAN_PING) {
         w->phase = PHASE_IDLE;
         fill_reply(w, &(struct sp_engine_result){ .verdict = SP_VERDICT_CLEAN }, 0);
         send_reply(w);
+    } else if (!may_scan(w, now_us)) {
+        reply_busy(w);
     } else {
         scan(w, fd, is_sealed);
+        sp_lane_leave(w->env->lane, w->env->slot);
         send_reply(w);
+        if (sp_scratch_sweep(w->scratch))
+            sp_log(w->env->log, SP_LOG_DEBUG, "scan %s left files behind", w->packet.request.id);
     }
     w->connection = -1;
     close(connection);
@@ -354,7 +507,10 @@ static void accept_one(struct worker *w)
 {
     const int connection = accept4(w->env->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (connection >= 0) {
-        serve(w, connection);
+        if (sp_clients_allow(w->env->clients, connection, &w->peer))
+            serve(w, connection);
+        else
+            turn_away(w, connection);
         return;
     }
     if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
@@ -366,7 +522,7 @@ static void accept_one(struct worker *w)
 
 static enum sp_worker_exit serve_all(struct worker *w, int epoll_fd)
 {
-    while (!w->result.is_spoiled) {
+    while (!w->result.is_spoiled && !w->is_tired) {
         struct epoll_event events[2];
         const int n = epoll_wait(epoll_fd, events, 2, -1);
         bool is_ending = false, has_connection = false;
@@ -380,13 +536,27 @@ static enum sp_worker_exit serve_all(struct worker *w, int epoll_fd)
         if (is_ending)
             return SP_WORKER_RETIRED;
     }
-    return SP_WORKER_SPOILED;
+    return w->result.is_spoiled ? SP_WORKER_SPOILED : SP_WORKER_TIRED;
 }
 
 static enum sp_status watch(int epoll_fd, int fd, uint32_t events)
 {
     struct epoll_event event = { .events = events, .data.fd = fd };
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? SP_OK : SP_ERR_IO;
+}
+
+/* The supervisor has said what there is; a worker that has less says so itself. */
+static enum sp_status enter_sandbox(struct worker *w, struct sp_error *err)
+{
+    struct sp_sandbox_state state;
+    w->scratch = opendir(w->env->scratch);
+    if (!w->scratch)
+        return sp_error_set(err, SP_ERR_IO, "cannot open %s: %s", w->env->scratch, strerror(errno));
+    const enum sp_status status = sp_sandbox_enter(w->env->sandbox, err, &state);
+    if (status == SP_OK && atomic_load(&w->env->board->sandbox) & ~state.parts & ~(unsigned) SP_SANDBOX_TMPFS)
+        sp_log(w->env->log, SP_LOG_WARN, "worker: less of a sandbox than usual: %s", err->text);
+    sp_sandbox_begin_cpu(&w->cpu, w->env->sandbox->scan_ms, w->env->sandbox->cores);
+    return status;
 }
 
 enum sp_worker_exit sp_worker_run(const struct sp_worker_env *env)
@@ -400,6 +570,7 @@ enum sp_worker_exit sp_worker_run(const struct sp_worker_env *env)
     w->slot = &env->board->workers[env->slot];
     w->pid = getpid();
     w->connection = -1;
+    w->receive_ms = RECEIVE_MS;
     the_worker = w;
     sp_slot_assign(env->board, env->slot, w->pid);
     prepare_reply(w);
@@ -409,10 +580,14 @@ enum sp_worker_exit sp_worker_run(const struct sp_worker_env *env)
     else if (sp_engine_set_scratch(env->engine, env->scratch) != SP_OK || epoll_fd < 0 || make_timer(w) != SP_OK ||
         watch(epoll_fd, env->lifeline_fd, EPOLLIN) != SP_OK || watch(epoll_fd, env->listen_fd, EPOLLIN | EPOLLEXCLUSIVE) != SP_OK)
         sp_log(env->log, SP_LOG_ERROR, "worker: cannot begin: %s", strerror(errno));
+    else if (enter_sandbox(w, &err) != SP_OK)
+        sp_log(env->log, SP_LOG_ERROR, "worker: %s", err.text);
     else
-        end = serve_all(w, epoll_fd); /* a sandbox closes right before this line */
+        end = serve_all(w, epoll_fd);
     if (epoll_fd >= 0)
         close(epoll_fd);
+    if (w->scratch)
+        closedir(w->scratch);
     the_worker = NULL;
     free(w);
     return end;

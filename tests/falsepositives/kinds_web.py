@@ -62,8 +62,9 @@ def forms(m):
         site = "https://" + m.host()
         m.say("POST", site + path(m.dice), m.browser_fields(PAGE) + ["Origin: " + site, "Content-Type: application/x-www-form-urlencoded"],
               "username=bob&password=x&csrf=%s&action=update&u=%s" % (m.dice.base64url(22), m.dice.letters(9)))
-        m.say("POST", site + path(m.dice), m.browser_fields() + ["Origin: " + site, "Content-Type: multipart/form-data; boundary=----x%s" % m.dice.hex(8)],
-              "------x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jpg\"\r\nContent-Type: image/jpeg\r\n\r\nGIF89a\r\n")
+        boundary = "----x" + m.dice.hex(8)
+        m.say("POST", site + path(m.dice), m.browser_fields() + ["Origin: " + site, "Content-Type: multipart/form-data; boundary=" + boundary],
+              "--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jpg\"\r\nContent-Type: image/jpeg\r\n\r\nGIF89a\r\n--%s--\r\n" % (boundary, boundary))
 
 
 # Addresses that look a little like those of rules.
@@ -80,7 +81,7 @@ LOOKALIKES = (
     "https://library.example.org/uv/uv.js", "https://library.example.org/uv/lib/bundle.min.js", "https://library.example.org/uv/uv-config.json", "https://cdn.example.com/lib/scramjet.min.js",
     "https://cdn.example.com/scramjet/4.36/scramjet.js", "https://www.example.com/derp", "https://www.example.com/relay", "https://www.example.com/tunnel", "https://www.example.com/go.php?u=1",
     "https://www.example.com/process.php?d=1", "https://www.example.com/service/gateway?wsdl", "https://api.example.com/gateway/?url=1", "https://www.example.com/wisp/",
-    "https://www.example.com/bare/", "https://www.example.com/bare/v1/", "https://www.example.com/get/gateway", "https://www.example.com/clients/", "https://www.example.com/por/index.html",
+    "https://www.example.com/bare/", "https://www.example.com/bare/v1/", "https://www.example.com/bare/v3/", "https://img.example.com/proxy/http://10.1.2.3/cam.jpg", "https://www.example.com/get/gateway", "https://www.example.com/clients/", "https://www.example.com/por/index.html",
     "https://www.example.com/dana/", "https://www.example.com/myvpn?lang=de", "https://www.example.com/default/show.do", "https://www.example.com/prx/1", "https://www.example.com/passport/v1/login",
     "https://accounts.example.com/passport/v1/auth/login", "https://www.example.com/ssl-vpn/", "https://www.example.com/global-protect/", "https://www.example.com/+CSS+/a.css",
     "https://www.example.com/?crap=yes", "https://www.example.com/?new", "https://www.example.com/?_proxy=1", "https://www.example.com/?__cp=1", "https://www.example.com/watch?v=__cpo",

@@ -85,6 +85,37 @@ static void require_json(const struct sp_buf *buf)
     require(n_quotes == 8 * 4 && memcmp(buf->p + buf->n - 3, "\"}\n", 3) == 0);
 }
 
+/* One comment from the first byte to the last line, and nothing that ends a script element. */
+static void require_comment(const struct sp_buf *buf)
+{
+    require(buf->n > 5 && memcmp(buf->p, "/*\n", 3) == 0 && memcmp(buf->p + buf->n - 4, "\n*/\n", 4) == 0);
+    require(memmem(buf->p, buf->n, "*/", 2) == buf->p + buf->n - 3);
+    require(count(buf, '<') == 0 && count(buf, '>') == 0);
+}
+
+/* bad has hostile values where good has harmless ones. */
+static void try_small_forms(const struct sp_page *page, const struct sp_page_values *bad, const struct sp_page_values *good)
+{
+    struct sp_buf plain, hostile;
+    sp_buf_init(&plain, OUT_MAX);
+    sp_buf_init(&hostile, OUT_MAX);
+    for (unsigned format = 0; format < SP_PAGE_FORMATS; format++) {
+        sp_buf_clear(&plain);
+        sp_buf_clear(&hostile);
+        require(sp_page_render(page, (enum sp_page_format) format, good, &plain) == SP_OK);
+        require(sp_page_render(page, (enum sp_page_format) format, bad, &hostile) == SP_OK);
+        require(count(&plain, '\n') == count(&hostile, '\n'));
+        if (format == SP_PAGE_SCRIPT || format == SP_PAGE_STYLE)
+            require_comment(&hostile);
+        if (format == SP_PAGE_SVG)
+            require(count(&plain, '<') == count(&hostile, '<') && count(&plain, '>') == count(&hostile, '>'));
+        if (format == SP_PAGE_GIF)
+            require(plain.n == hostile.n && memcmp(plain.p, hostile.p, plain.n) == 0);
+    }
+    sp_buf_fini(&plain);
+    sp_buf_fini(&hostile);
+}
+
 /* Any bytes as every value of the built-in page. */
 static void try_values(const uint8_t *data, size_t size)
 {
@@ -109,6 +140,7 @@ static void try_values(const uint8_t *data, size_t size)
     sp_buf_clear(&hostile);
     require(sp_page_render(page, SP_PAGE_JSON, &bad, &hostile) == SP_OK);
     require_json(&hostile);
+    try_small_forms(page, &bad, &good);
 
     sp_buf_fini(&plain);
     sp_buf_fini(&hostile);
@@ -122,9 +154,13 @@ static void try_accept(const uint8_t *data, size_t size)
     require(copy != NULL);
     if (size > 0)
         memcpy(copy, data, size);
-    struct sp_field fields[] = { { SP_STR("Accept"), { copy, size } }, { SP_STR("X-Requested-With"), { copy, size } } };
-    struct sp_message msg = { .kind = SP_MESSAGE_REQUEST, .fields = fields, .n_fields = 2 };
-    require(sp_page_content_type(sp_page_choose(&msg)) != NULL);
+    const struct sp_str text = { copy, size };
+    struct sp_field fields[] = { { SP_STR("Accept"), text }, { SP_STR("X-Requested-With"), text }, { SP_STR("Sec-Fetch-Dest"), text } };
+    struct sp_field type = { SP_STR("Content-Type"), text };
+    struct sp_message request = { .kind = SP_MESSAGE_REQUEST, .fields = fields, .path = text };
+    const struct sp_message response = { .kind = SP_MESSAGE_RESPONSE, .fields = &type, .n_fields = 1 };
+    for (; request.n_fields <= 3; request.n_fields++)
+        require(sp_page_content_type(sp_page_choose(&request, &response)) != NULL);
     free(copy);
 }
 

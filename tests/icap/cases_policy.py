@@ -95,18 +95,19 @@ def own_field_dropped(stack):
 
 
 def connect_page(stack):
-    """connect_page: the CONNECT goes on unchanged but for the mark, for Squid to refuse it inside TLS."""
+    """connect_page: the CONNECT goes on unchanged but for the marks, for Squid to refuse it inside TLS."""
     fields = ["User-Agent: a", "SSTPVERSION: 1.0", "X-Other: 1"]
     with stack.client() as client:
         for preview in (None, 0):
             for allow204 in (False, True):
-                head = connect_head(fields=fields + ["X-Sallyport-Block: forged"])
+                head = connect_head(fields=fields + ["X-Sallyport-Block: forged", "x-sallyport-ID: forged", "X-Sallyport-Rule: forged"])
                 reply = client.reqmod(head, preview=preview, allow204=allow204)
                 equal(reply.status, 200, "ICAP status")
                 equal(reply.parts[0], "req-hdr", "what is encapsulated")
-                want = connect_head(fields=fields + ["X-Sallyport-Block: sstp-a-version"])
-                equal(without_via(reply.head), want, "marked head")
-        ident = reply.get("X-Sallyport-Id")
+                ident = reply.get("X-Sallyport-Id")
+                marks = ["X-Sallyport-Block: sstp-a-version", "X-Sallyport-Rule: MS-SSTP through a web proxy", "X-Sallyport-Category: vpn",
+                         "X-Sallyport-Id: " + ident]
+                equal(without_via(reply.head), connect_head(fields=fields + marks), "marked head")
         expect_log(stack, ident, outcome="rule", action="block", rule="sstp-a-version")
         head = connect_head(fields=["X-Sallyport-Block: forged"])
         equal(without_via(client.reqmod(head, allow204=True).head), connect_head(), "a forged mark on a good CONNECT")

@@ -135,8 +135,22 @@ def cpu_ticks(pid):
 def kill_all():
     with _lock:
         left = list(_live)
-    for process in left:
-        process.kill()
+    for thing in left:
+        try:
+            thing.kill()
+        except Exception as fault:  # the others must end all the same
+            print("cannot stop %s: %s" % (thing, fault), file=sys.stderr)
+
+
+def watch(thing):
+    """thing.kill() is called when the suite ends before it could clean up."""
+    with _lock:
+        _live.add(thing)
+
+
+def unwatch(thing):
+    with _lock:
+        _live.discard(thing)
 
 
 def _on_signal(number, frame):

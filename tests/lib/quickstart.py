@@ -8,14 +8,17 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 
+import proc
 import stack
 from report import Failure, await_true, check
 
 PROGRAM = os.path.join(stack.TOP, "quickstart")
+START_SECONDS, STOP_SECONDS = 180, 60
 
 
 class Reply:
@@ -66,6 +69,7 @@ class Quickstart:
         self.dir = os.path.join(self.base, "q")
         self.proxy_port, self.icap_port = quiet_port(), quiet_port()
         self.options = list(options)
+        self.starter = None  # the process that starts the services
         self.env = dict(os.environ, **(env or {}))
         if squid_lines:
             os.makedirs(os.path.join(self.dir, "squid.d"))
@@ -79,20 +83,35 @@ class Quickstart:
     def argv(self, *more):
         return [PROGRAM, "--dir", self.dir, "--proxy-port", str(self.proxy_port), "--icap-port", str(self.icap_port)] + self.options + list(more)
 
-    def run(self, *more, seconds=180):
+    def run(self, *more, seconds=START_SECONDS):
         """The finished run. stderr and stdout are one text, as a person sees it."""
         return subprocess.run(self.argv(*more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=seconds, env=self.env)
 
     def start(self):
-        run = self.run("--background")
-        check(run.returncode == 0, "quickstart --background: status %d: %s", run.returncode, run.stdout[-1500:])
-        return run.stdout
+        proc.watch(self)
+        self.starter = subprocess.Popen(self.argv("--background"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, env=self.env, start_new_session=True)
+        said, _ = self.starter.communicate(timeout=START_SECONDS)
+        check(self.starter.returncode == 0, "quickstart --background: status %d: %s", self.starter.returncode, said[-1500:])
+        return said
 
     def stop(self):
         run = self.run("--stop")
         check(run.returncode == 0, "quickstart --stop: status %d: %s", run.returncode, run.stdout[-500:])
         return run.stdout
+
+    def kill(self):
+        """For a suite that has run out of time. A start that is still under way does not hear --stop, so it ends first."""
+        proc.unwatch(self)
+        if self.starter and self.starter.poll() is None:
+            os.killpg(self.starter.pid, signal.SIGTERM)
+            try:
+                self.starter.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.starter.pid, signal.SIGKILL)
+        self.run("--stop", seconds=STOP_SECONDS)
+        self.remove()
 
     def pid(self, name):
         """Of scand, c-icap or squid; None if it does not run."""
@@ -143,8 +162,10 @@ class Quickstart:
         return self
 
     def __exit__(self, kind, value, trace):
-        try:
-            self.stop()
-        finally:
-            if not os.environ.get("KEEP"):
-                shutil.rmtree(self.base, ignore_errors=True)
+        self.stop()  # if it fails, kill gets another try at the end of the suite
+        proc.unwatch(self)
+        self.remove()
+
+    def remove(self):
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(self.base, ignore_errors=True)

@@ -116,6 +116,15 @@ def unblocker_page(world, proxies):
     check(b"a plain page" not in reply.body, "the page came through")
 
 
+def unblocker_local(world, proxies):
+    """A page of the proxy's own machine, by number and by name."""
+    host = world.name(REFUSED)
+    for server in ("127.0.0.1", "localhost"):
+        get(world, host, proxies.ports["unblocker"], "/proxy/http://%s:%d/page" % (server, world.http.port))
+        check([r for r in world.rows(host) if r.get("rule") == "unblocker-b" and server in r["url"]], "%s: the request was not reported; %s",
+              server, world.brief(host))
+
+
 def unblocker_script(world, proxies):
     host = world.name(REFUSED)
     reply = get(world, host, proxies.ports["unblocker"], "/proxy/client/unblocker-client.js")
@@ -213,6 +222,7 @@ def wstunnel_cases(suite, world, modules, sshd):
 def proxy_cases(suite, world, modules):
     proxies = None if suite.list_only or not modules else Proxies(world, modules)
     yield "unblocker: page refused", unblocker_page, world, proxies
+    yield "unblocker: address of its own machine reported", unblocker_local, world, proxies
     yield "unblocker: script refused", unblocker_script, world, proxies
     yield "unblocker excepted", unblocker_excepted, world, proxies
     for name in ("uv.config.js", "uv.sw.js", "uv.handler.js"):
@@ -224,5 +234,7 @@ def proxy_cases(suite, world, modules):
         yield "bare server %s excepted" % version, bare_excepted, world, proxies, version
     bare = ("-H", "Sec-WebSocket-Protocol: bare, %7B%22remote%22%3A%7B%7D%7D")
     yield "bare server WebSocket refused", websocket, world, proxies, REFUSED, "/bare/v1/", "bare-b-ws", *bare
+    for kind, word in ((REFUSED, "refused"), (EXCEPTED, "excepted")):
+        yield "bare server 3 WebSocket %s" % word, websocket, world, proxies, kind, "/bare/v3/", "bare-b-ws-v3"
     yield "wisp refused", websocket, world, proxies, REFUSED, "/wisp/", "wisp-b"
     yield "wisp excepted", websocket, world, proxies, EXCEPTED, "/wisp/", "wisp-b"

@@ -195,8 +195,7 @@ class World:
         """That the gate saw the host and refused nothing; with excepted: and that it says which rule the exception passed over."""
         rows = _soon(lambda: self.rows(host))
         check(rows, "the gate saw nothing; %s", self.brief(host))
-        # "gone": the client hung up in the middle of a body. Nobody refused it.
-        bad = [r for r in self.rows(host) if r["action"] == "block" and r["outcome"] != "gone"]
+        bad = [r for r in self.rows(host) if r["action"] == "block"]
         check(not bad, "refused: %s; %s", bad, self.brief(host))
         if excepted:
             told = _soon(lambda: [r for r in self.rows(host) if r.get("excepted") == excepted])

@@ -1,4 +1,5 @@
 """Generations, the supervisor, start and stop."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,7 +30,8 @@ def sigterm_leaves_nothing(t):
     running = InBackground(d.scan, slow_body(members=12))
     d.until(lambda: d.busy(), 5, "not busy")
     for pid in d.descendants():  # as a service manager or a terminal does
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # one that has just ended
+            os.kill(pid, signal.SIGTERM)
     expect(d.process.wait(20), 0)
     verdict(running.result(1), CLEAN)  # finished, not cut
     expect((d.descendants(), os.path.exists(d.socket_path), os.listdir(d.spool)), ([], False, []))
@@ -54,7 +56,7 @@ def second_sigterm_stops_at_once(t):
 
 @case
 def killed_supervisor_leaves_nothing_and_restarts(t):
-    d = t.scand("workers = 2; max_workers = 2;")
+    d = t.scand("workers = 2; max_workers = 2; scratch_size = 0;")
     running = InBackground(d.scan, slow_body(members=12))
     d.until(lambda: d.busy(), 5, "not busy")
     d.process.kill()
@@ -211,7 +213,7 @@ def sighup_swaps_the_engine_without_a_failed_scan(t):
     d.until(lambda: len({w[1] for w in d.workers()}) == 1, 5, "old workers stay")
     expect((d.board().crashed, d.board().errors, d.board().state), (0, 0, SERVING))
     assert d.ping().engine_id != old_id
-    d.until(lambda: sorted(os.listdir(os.path.join(d.spool, os.listdir(d.spool)[0])))[0] == "g7", 5, "scratch of old generations stays")
+    d.until(lambda: sorted(os.listdir(d.scratch()))[0] == "g7", 5, "scratch of old generations stays")
 
 
 @case
@@ -232,8 +234,8 @@ def refused_reload_changes_nothing(t):
     d.until(lambda: d.board().refused == 2, 5, "a wrong configuration was taken")
     d.configure("max_files = 99;")
     d.process.send_signal(signal.SIGHUP)
-    d.until(lambda: d.board().state == SERVING and d.board().generation > 1, 10, "did not recover")
-    assert d.ping().engine_id != before  # the new limit counts
+    # scand may have loaded by itself meanwhile, with the old limits; the new one counts in the end
+    d.until(lambda: d.board().state == SERVING and d.ping().engine_id != before, 10, "did not recover")
 
 
 @case

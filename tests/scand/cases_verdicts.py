@@ -136,7 +136,8 @@ def malformed_requests_get_no_reply(t):
     verdict(Reply(d.raw(request(size=3, inline=3, ident=b"\n" * 32) + b"abc")), CLEAN)
     (pid,) = [w[0] for w in d.workers()]
     fds = [os.readlink("/proc/%d/fd/%s" % (pid, n)) for n in os.listdir("/proc/%d/fd" % pid)]
-    assert len(fds) <= 9, fds  # 0, 1, 2, socket, lifeline, eventfd, claim on the scratch folder, epoll, perhaps a connection
+    # 0, 1, 2, socket, lifeline, eventfd, claim on the scratch folder and its own in it, epoll, perhaps a connection
+    assert len(fds) <= 10, fds
     b = d.board()
     expect((b.crashed, b.scans), (0, 3))
     lines = [line for line in d.log().splitlines() if "warn: refused: " in line]
@@ -151,7 +152,7 @@ def silent_client_cannot_hold_a_worker(t):
         start = time.monotonic()
         verdict(d.ping(), CLEAN)
         waited = time.monotonic() - start
-        assert 3 < waited < 8, "waited %.1f s" % waited
+        assert 0.3 < waited < 2, "waited %.1f s" % waited
         expect(silent.recv(100), b"")
     expect([w[0] for w in d.workers()], [pid])
 
@@ -222,7 +223,7 @@ def cabinets_are_not_cut_in_silence(t):
 def lost_scratch_is_an_error_not_clean(t):
     d = t.scand("workers = 1; max_workers = 1;")
     (before,) = d.workers()
-    (root,) = [os.path.join(d.spool, n) for n in os.listdir(d.spool)]
+    root = d.scratch()
     expect(os.stat(root).st_mode & 0o777, 0o700)
     shutil.rmtree(os.path.join(root, "g1w0"))
     r = d.scan(b"nothing wrong with me")

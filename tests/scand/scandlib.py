@@ -17,17 +17,20 @@ import threading
 import time
 import zipfile
 
-MAGIC, VERSION = 0x53504731, 1
+MAGIC, VERSION = 0x53504731, 2
 OBJECT, PING = 1, 2
 CLEAN, INFECTED, LIMIT, ENCRYPTED, ERROR = 1, 2, 3, 4, 5
 VERDICTS = {CLEAN: "clean", INFECTED: "infected", LIMIT: "limit", ENCRYPTED: "encrypted", ERROR: "error"}
+IS_RETRY, IS_BUSY, IS_SPOILED = 1, 1, 2
 LOADING, SERVING, DEGRADED, STOPPED = range(4)
-REQUEST = struct.Struct("=IHHQII32s")
+REQUEST = struct.Struct("=IHHQIIII32s")
+EXTENT = struct.Struct("=QQ")
 REPLY = struct.Struct("=IHHQQIIIIq128s128s")
-BOARD_HEAD = struct.Struct("=IIiIqIIQqqIIQQQQQQ256s")
-BOARD_WORKER = struct.Struct("=iIqq")
+BOARD_HEAD = struct.Struct("=IIiIqIIQqqIIQQQQQQ256sQQI4xq256sIIQ")
+BOARD_WORKER = struct.Struct("=iIqqi4x")
 BOARD_FIELDS = ("magic version supervisor_pid state started generation signatures engine_id database_time loaded min_workers "
-                "max_workers scans infected errors crashed timed_out refused last_error").split()
+                "max_workers scans infected errors crashed timed_out refused last_error loads_begun loads_done is_load_refused refused_wall "
+                "last_death sandbox landlock_abi scratch_bytes").split()
 
 # Never as one string on disk: a virus scanner would take this suite for malware.
 EICAR = bytes.fromhex("58354f2150254041505b345c505a58353428505e2937434329377d24" "45494341522d5354414e44415244"
@@ -37,7 +40,7 @@ EICAR_NAME = "Eicar-Test-Signature"
 
 class Reply:
     def __init__(self, packet):
-        (magic, version, self.verdict, self.scanned, self.engine_id, self.generation, self.signatures, self.scan_us, _,
+        (magic, version, self.verdict, self.scanned, self.engine_id, self.generation, self.signatures, self.scan_us, self.flags,
          self.database_time, signature, detail) = REPLY.unpack(packet)
         assert (magic, version) == (MAGIC, VERSION)
         self.signature = signature.rstrip(b"\0").decode()
@@ -47,8 +50,11 @@ class Reply:
         return "%s %s%s" % (VERDICTS.get(self.verdict, self.verdict), self.signature, self.detail)
 
 
-def request(kind=OBJECT, size=0, inline=0, deadline_ms=20000, ident=b"test", magic=MAGIC, version=VERSION):
-    return REQUEST.pack(magic, version, kind, size, inline, deadline_ms, ident)
+def request(kind=OBJECT, size=0, inline=0, deadline_ms=20000, ident=b"test", magic=MAGIC, version=VERSION, extents=(), announced=None,
+            flags=0):
+    """The header and the table. announced: another number of extents than there are."""
+    n = len(extents) if announced is None else announced
+    return REQUEST.pack(magic, version, kind, size, inline, deadline_ms, n, flags, ident) + b"".join(EXTENT.pack(*e) for e in extents)
 
 
 def memfd(body, seal=True):
@@ -142,7 +148,7 @@ class Scand:
         os.mkdir(self.db)
         self.conf = os.path.join(self.dir, "sallyport.conf")
         self.log_path = os.path.join(self.dir, "log")
-        self.binary, self.user, self.process = binary, user, None
+        self.binary, self.user, self.process, self.around = binary, user, None, None
         for name, text in (databases or {}).items():
             self.write_db(name, text)
         self.configure(scan, top)
@@ -165,7 +171,7 @@ class Scand:
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.command(), stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self.around)
         if wait:
             is_ready = lambda: self.process.poll() is None and self.board().state == SERVING  # noqa: E731
             self.until(is_ready, 20, lambda: "scand is not ready: " + self.log()[-500:])
@@ -230,6 +236,13 @@ class Scand:
     def busy(self):
         return [w for w in self.workers() if w[2]]
 
+    def scratch(self):
+        """The folder of the workers' folders, in the mount namespace of the daemon."""
+        if self.board().sandbox & 16:
+            return "/proc/%d/root%s/scratch" % (self.process.pid, self.run_dir)
+        (root,) = os.listdir(self.spool)
+        return os.path.join(self.spool, root)
+
     def descendants(self):
         """Pids of this daemon's processes, the supervisor included: all hold this configuration in their command line."""
         found = []
@@ -275,7 +288,8 @@ class Board:
         for name, value in zip(BOARD_FIELDS, BOARD_HEAD.unpack_from(data)):
             setattr(self, name, value)
         self.last_error = self.last_error.split(b"\0")[0].decode()
-        self.workers = list(BOARD_WORKER.iter_unpack(data[BOARD_HEAD.size:]))
+        self.last_death = self.last_death.split(b"\0")[0].decode()
+        self.workers = [slot[:4] for slot in BOARD_WORKER.iter_unpack(data[BOARD_HEAD.size:])]
 
 
 def state_of(pid):

@@ -1,5 +1,7 @@
 /* A scanner that does what a script says, one letter a connection, for faults that a real one cannot be made to have on time:
- *   c clean   i infected   l limit   e encrypted   x engine error
+ *   c clean   i infected   l limit   e encrypted   x engine error   o infected if it is objects of a body, clean if it is the body
+ *   w too busy, asks to be asked again   s engine error, worth another worker
+ *   r hangs up before it has read the request
  *   d takes the request and dies   b answers with bytes that are no reply   h takes the request and hangs   q does not even take it
  * The last letter stands for all later connections. It keeps what the last request carried. */
 #ifndef SALLYPORT_TESTS_FAKE_SCANNER_H
@@ -28,12 +30,13 @@ struct fake_scanner {
     char body[FAKE_BODY_MAX]; /* of the last request, read when stopped */
     size_t body_bytes;
     struct sp_scan_request request;
+    struct sp_scan_extent extents[SP_SCAN_EXTENTS_MAX];
     int held[16], n_held; /* connections that hang */
 };
 
 static inline void fake_scanner_take(struct fake_scanner *f, int fd)
 {
-    static char packet[sizeof(struct sp_scan_request) + SP_SCAN_INLINE_MAX];
+    static char packet[sizeof(struct sp_scan_request) + sizeof(f->extents) + SP_SCAN_INLINE_MAX];
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
@@ -46,11 +49,18 @@ static inline void fake_scanner_take(struct fake_scanner *f, int fd)
     if (c)
         memcpy(&body_fd, CMSG_DATA(c), sizeof(int));
     struct sp_error err = { 0 };
+    if (n == 0) /* it could not send */
+        return;
     memcpy(&f->request, packet, sizeof(f->request));
     if (sp_scan_request_check(&f->request, n < 0 ? 0 : (size_t) n, body_fd >= 0, &err) != SP_OK)
         abort();
+    const size_t table_bytes = f->request.n_extents * sizeof(f->extents[0]);
+    uint64_t total;
+    memcpy(f->extents, packet + sizeof(f->request), table_bytes);
+    if (sp_scan_extents_check(f->extents, f->request.n_extents, f->request.size, &total, &err) != SP_OK)
+        abort();
     f->body_bytes = f->request.inline_bytes;
-    memcpy(f->body, packet + sizeof(f->request), f->body_bytes);
+    memcpy(f->body, packet + sizeof(f->request) + table_bytes, f->body_bytes);
     if (body_fd >= 0) {
         ssize_t got = pread(body_fd, f->body, sizeof(f->body), 0);
         f->body_bytes = got < 0 ? 0 : (size_t) got;
@@ -73,6 +83,11 @@ static inline void fake_scanner_answer(int fd, char what)
         break;
     case 'e': reply.verdict = SP_VERDICT_ENCRYPTED; break;
     case 'x': reply.verdict = SP_VERDICT_ERROR; break;
+    case 's':
+    case 'w':
+        reply.verdict = SP_VERDICT_ERROR;
+        reply.flags = what == 's' ? SP_SCAN_IS_SPOILED : SP_SCAN_IS_BUSY;
+        break;
     default: reply.magic = 0; break;
     }
     (void) !send(fd, &reply, sizeof(reply), MSG_NOSIGNAL);
@@ -92,25 +107,38 @@ static inline void *fake_scanner_run(void *arg)
         char what = *at;
         if (at[1])
             at++;
+        if (what == 'r') { /* not before it was sent: to hang up on a client that connects is another case */
+            struct pollfd sent = { .fd = fd, .events = POLLIN };
+            poll(&sent, 1, 1000);
+            atomic_fetch_add(&f->connections, 1);
+            close(fd);
+            continue;
+        }
         fake_scanner_take(f, fd);
         atomic_fetch_add(&f->connections, 1);
         if (what == 'h') {
             f->held[f->n_held++] = fd;
             continue;
         }
+        if (what == 'o')
+            what = f->request.n_extents > 0 ? 'i' : 'c';
         if (what != 'd')
             fake_scanner_answer(fd, what);
         close(fd);
     }
 }
 
-static inline void fake_scanner_start(struct fake_scanner *f, const char *script)
+static inline void fake_scanner_place(struct fake_scanner *f)
 {
     memset(f, 0, sizeof(*f));
-    f->script = script;
     snprintf(f->dir, sizeof(f->dir), "/tmp/sallyport-unit-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(f->dir));
     ck_assert_int_eq(sp_scan_socket_path(f->dir, f->path, NULL), SP_OK);
+}
+
+static inline void fake_scanner_listen(struct fake_scanner *f, const char *script)
+{
+    f->script = script;
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     memcpy(addr.sun_path, f->path, sizeof(f->path));
     f->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
@@ -120,7 +148,14 @@ static inline void fake_scanner_start(struct fake_scanner *f, const char *script
     ck_assert_int_eq(pthread_create(&f->thread, NULL, fake_scanner_run, f), 0);
 }
 
-static inline void fake_scanner_stop(struct fake_scanner *f)
+static inline void fake_scanner_start(struct fake_scanner *f, const char *script)
+{
+    fake_scanner_place(f);
+    fake_scanner_listen(f, script);
+}
+
+/* As a scanner that ends: what waits in its backlog is lost. */
+static inline void fake_scanner_unlisten(struct fake_scanner *f)
 {
     ck_assert_int_eq(write(f->stop_pipe[1], "", 1), 1);
     pthread_join(f->thread, NULL);
@@ -130,6 +165,11 @@ static inline void fake_scanner_stop(struct fake_scanner *f)
     close(f->stop_pipe[0]);
     close(f->stop_pipe[1]);
     unlink(f->path);
+}
+
+static inline void fake_scanner_stop(struct fake_scanner *f)
+{
+    fake_scanner_unlisten(f);
     rmdir(f->dir);
 }
 

@@ -104,6 +104,7 @@ START_TEST(outcomes_default_as_the_design_says)
         { "clean", SP_ACTION_ALLOW }, { "infected", SP_ACTION_BLOCK }, { "rule", SP_ACTION_BLOCK }, { "limit", SP_ACTION_BLOCK },
         { "undecodable", SP_ACTION_BLOCK }, { "encrypted", SP_ACTION_ALLOW }, { "oversize", SP_ACTION_ALLOW },
         { "partial", SP_ACTION_ALLOW }, { "error", SP_ACTION_BLOCK }, { "overload", SP_ACTION_BLOCK },
+        { "gone", SP_ACTION_NONE },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         bool is_found = false;
@@ -128,6 +129,8 @@ START_TEST(actions_parse_by_name)
     ck_assert(sp_action_parse(SP_STR("block"), &action));
     ck_assert_int_eq(action, SP_ACTION_BLOCK);
     ck_assert(!sp_action_parse(SP_STR("Block"), &action));
+    ck_assert_str_eq(sp_action_name(SP_ACTION_NONE), "none"); /* it happens; nobody can ask for it */
+    ck_assert(!sp_action_parse(SP_STR("none"), &action));
     ck_assert(!sp_action_parse(SP_STR(""), &action));
 }
 END_TEST

@@ -218,13 +218,71 @@ START_TEST(counts_workers)
 }
 END_TEST
 
+/* Only the engine of one that serves and lives. */
+START_TEST(engine_of_the_living)
+{
+    uint64_t engine = 5;
+    ck_assert(!sp_board_engine(path, &engine));
+    struct sp_board *board = create();
+    board->engine_id = 7;
+    board->state = SP_SCAND_SERVING;
+    ck_assert(!sp_board_engine(path, &engine)); /* nobody's */
+    pid_t dead = fork();
+    if (dead == 0)
+        _exit(0);
+    ck_assert_int_eq(waitpid(dead, NULL, 0), dead);
+    board->supervisor_pid = dead;
+    ck_assert(!sp_board_engine(path, &engine));
+    board->supervisor_pid = -getpid();
+    ck_assert(!sp_board_engine(path, &engine));
+    board->supervisor_pid = getpid();
+    static const enum sp_scand_state silent[] = { SP_SCAND_LOADING, SP_SCAND_STOPPED };
+    for (size_t i = 0; i < 2; i++) {
+        board->state = silent[i];
+        ck_assert(!sp_board_engine(path, &engine));
+    }
+    ck_assert_uint_eq(engine, 5);
+    board->state = SP_SCAND_DEGRADED;
+    ck_assert(sp_board_engine(path, &engine) && engine == 7);
+    board->state = SP_SCAND_SERVING;
+    board->engine_id = 8;
+    ck_assert(sp_board_engine(path, &engine) && engine == 8);
+    board->engine_id = 0;
+    ck_assert(!sp_board_engine(path, &engine));
+    close_board(board);
+    write_file(100, "x", 1);
+    ck_assert(!sp_board_engine(path, &engine));
+    ck_assert_uint_eq(engine, 8);
+}
+END_TEST
+
 START_TEST(names_of_states)
 {
     ck_assert_str_eq(sp_scand_state_name(SP_SCAND_LOADING), "loading");
     ck_assert_str_eq(sp_scand_state_name(SP_SCAND_SERVING), "serving");
     ck_assert_str_eq(sp_scand_state_name(SP_SCAND_DEGRADED), "degraded");
     ck_assert_str_eq(sp_scand_state_name(SP_SCAND_STOPPED), "stopped");
+    ck_assert_str_eq(sp_scand_state_name(SP_SCAND_STOPPING), "stopping");
     ck_assert_str_eq(sp_scand_state_name((enum sp_scand_state) 77), "unknown");
+}
+END_TEST
+
+START_TEST(sandbox_is_told_in_one_line)
+{
+    char text[SP_BOARD_SANDBOX_TEXT_SIZE];
+    struct sp_board *board = create();
+    sp_board_sandbox_text(board, text);
+    ck_assert_str_eq(text, "no landlock, no seccomp, not no_new_privs, no limits; scratch folder without a limit");
+    board->sandbox = SP_SANDBOX_LANDLOCK | SP_SANDBOX_SECCOMP | SP_SANDBOX_NO_NEW_PRIVS | SP_SANDBOX_LIMITS | SP_SANDBOX_TMPFS;
+    board->landlock_abi = 7;
+    board->sandbox_scratch_bytes = 512 << 20;
+    sp_board_sandbox_text(board, text);
+    ck_assert_str_eq(text, "landlock abi 7, seccomp, no_new_privs, limits; scratch tmpfs 512M");
+    board->landlock_abi = UINT32_MAX;
+    board->sandbox_scratch_bytes = UINT64_MAX;
+    sp_board_sandbox_text(board, text); /* fits, whatever a board of others says */
+    ck_assert_uint_lt(strlen(text), SP_BOARD_SANDBOX_TEXT_SIZE);
+    close_board(board);
 }
 END_TEST
 
@@ -232,6 +290,7 @@ int main(void)
 {
     TCase *c = tcase_create("board");
     tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, sandbox_is_told_in_one_line);
     tcase_add_test(c, reader_sees_writer);
     tcase_add_test(c, other_process_writes);
     tcase_add_test(c, create_empties_in_place);
@@ -239,6 +298,7 @@ int main(void)
     tcase_add_test(c, create_replaces_another_layout);
     tcase_add_test(c, create_fails_with_a_text);
     tcase_add_test(c, counts_workers);
+    tcase_add_test(c, engine_of_the_living);
     tcase_add_test(c, names_of_states);
     return unit_run("board", c);
 }

@@ -64,7 +64,11 @@ START_TEST(test_every_type)
         "max_object_size = 4096;\n"
         "log: { file = \"\"; decisions = \"all\"; };\n"
         "spool: { memory = \"64k\"; };\n"
-        "scan: { database = [ \"/a\", \"/b\" ]; workers = 4; timeout = \"5m\"; queue_timeout = \"500ms\"; max_scan_size = 4294967296; };\n"
+        "remove_alt_svc = true;\n"
+        "ranges: { remove = false; keep_from = \"256M\"; };\n"
+        "cache: { size = 0; max_age = \"1h\"; };\n"
+        "scan: { database = [ \"/a\", \"/b\" ]; workers = 4; timeout = \"5m\"; queue_timeout = \"500ms\"; max_scan_size = 4294967296; "
+        "max_age = \"2d\"; };\n"
         "outcomes: { error = \"allow\"; encrypted = \"report\"; };\n"
         "categories: { vpn = \"report\"; tunnel = \"default\"; anonymous-proxy = \"block\"; };\n");
     ck_assert_str_eq(conf->path, path);
@@ -75,12 +79,17 @@ START_TEST(test_every_type)
     ck_assert_str_eq(conf->log_file, "");
     ck_assert_int_eq(conf->log_decisions, SP_LOG_ALL);
     ck_assert_int_eq(conf->spool_memory, 65536);
+    ck_assert(conf->remove_alt_svc && !conf->ranges_remove);
+    ck_assert_int_eq(conf->ranges_keep_from, 256 << 20);
+    ck_assert_int_eq(conf->cache_size, 0);
+    ck_assert_int_eq(conf->cache_age_ms, 3600000);
     ck_assert_uint_eq(conf->databases.n, 2);
     ck_assert_str_eq(conf->databases.items[1], "/b");
     ck_assert_int_eq(conf->scan_workers, 4);
     ck_assert_int_eq(conf->scan_ms, 300000);
     ck_assert_int_eq(conf->scan_queue_ms, 500);
     ck_assert_int_eq(conf->scan_max_size, 4294967296);
+    ck_assert_int_eq(conf->scan_max_age_ms, 2 * 86400000);
     ck_assert_int_eq(conf->outcomes[SP_OUTCOME_ERROR], SP_ACTION_ALLOW);
     ck_assert_int_eq(conf->outcomes[SP_OUTCOME_ENCRYPTED], SP_ACTION_REPORT);
     ck_assert_int_eq(conf->outcomes[SP_OUTCOME_LIMIT], SP_ACTION_BLOCK);
@@ -89,6 +98,43 @@ START_TEST(test_every_type)
     ck_assert(!conf->has_category_action[SP_CATEGORY_TUNNEL]);
     ck_assert_int_eq(conf->category_action[SP_CATEGORY_ANONYMOUS_PROXY], SP_ACTION_BLOCK);
     sp_conf_free(&conf);
+}
+END_TEST
+
+/* list as "a|b". */
+static void want_list(const struct sp_conf_list *list, const char *want)
+{
+    char is[256] = "";
+    for (size_t i = 0, n = 0; i < list->n; i++)
+        n += (size_t) snprintf(is + n, sizeof(is) - n, "%s%s", i > 0 ? "|" : "", list->items[i]);
+    ck_assert_str_eq(is, want);
+}
+
+START_TEST(test_lists)
+{
+    static const struct {
+        const char *text, *hosts, *types;
+    } cases[] = {
+        { "", "", "video|audio" },
+        { "ranges: { keep_hosts = [ \"a.example\", \"*.b\", \"::1\" ]; };", "a.example|*.b|::1", "video|audio" },
+        { "ranges: { keep_hosts = \"a.example\"; };", "a.example", "video|audio" },
+        { "ranges: { keep_hosts = []; keep_types = []; };", "", "" },
+        { "ranges: { keep_hosts = (); keep_types = ( \"font\", \".mp4\" ); };", "", "font|.mp4" },
+        { "ranges: { keep_types = [ \".tar.gz\", \"audio\" ]; };", "", ".tar.gz|audio" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sp_conf *conf = load(cases[i].text);
+        want_list(&conf->ranges_keep_hosts, cases[i].hosts);
+        want_list(&conf->ranges_keep_types, cases[i].types);
+        ck_assert(conf->ranges_remove && !conf->remove_alt_svc);
+        sp_conf_free(&conf);
+    }
+    struct sp_buf sample; /* an empty list and one of two, as a file has them */
+    sp_buf_init(&sample, 65536);
+    ck_assert_int_eq(sp_conf_sample(&sample), SP_OK);
+    ck_assert_ptr_nonnull(strstr(sample.p, "#keep_hosts = [ ];\n"));
+    ck_assert_ptr_nonnull(strstr(sample.p, "#keep_types = [ \"video\", \"audio\" ];\n"));
+    sp_buf_fini(&sample);
 }
 END_TEST
 
@@ -131,6 +177,24 @@ START_TEST(test_scaled_numbers)
     }
 }
 END_TEST
+
+/* want: what stands after "FILE" in the only line. */
+static void expect_fault(const char *text, const char *want)
+{
+    struct sp_error err = { 0 };
+    struct sp_conf *conf;
+    struct sp_buf report;
+    char line[1024];
+    sp_buf_init(&report, 65536);
+    enum sp_status status = load_bytes(text, strlen(text), &err, &report, &conf);
+    snprintf(line, sizeof(line), "%s%s", path, want);
+    ck_assert_str_eq(err.text, line);
+    ck_assert_int_eq(status, SP_ERR_CONF);
+    ck_assert_ptr_null(conf);
+    snprintf(line, sizeof(line), "%s%s\n", path, want);
+    ck_assert_str_eq(report.p, line);
+    sp_buf_fini(&report);
+}
 
 START_TEST(test_faults)
 {
@@ -186,22 +250,62 @@ START_TEST(test_faults)
         { "scan: { max_scan_size = \"255M\"; };",
             ":1: `scan.max_file_size' (256M) must not be larger than `scan.max_scan_size' (255M): "
             "files between the two could not be scanned" },
+        { "cache: {\n size = \"63K\"; };", ":2: `cache.size' is 63K, but must be 0 (off) or at least 64K" },
+        { "cache: { size = 1; };", ":1: `cache.size' is 1, but must be 0 (off) or at least 64K" },
+        { "cache: { size = \"2G\"; };", ":1: `cache.size' is 2G, but must be from 0 to 1G" },
+        { "cache: { max_age = \"0s\"; };", ":1: `cache.max_age' is 0ms, but must be from 1s to 7d" },
         { "scan: { workers = 1;\n workers = 2; };", ":2: duplicate setting name at or before: workers = 2; };" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_fault(cases[i].text, cases[i].want);
+}
+END_TEST
+
+START_TEST(test_faults_in_ranges)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        { "ranges: {\n keep_hosts = [ \"a.example\", \"http://b/\" ]; };",
+            ":2: `ranges.keep_hosts': \"http://b/\" is not a host: a name or an address, without port and path" },
+        { "ranges: { keep_hosts = [ \"\" ]; };", ":1: `ranges.keep_hosts': \"\" is not a host: a name or an address, without port and path" },
+        { "ranges: {\n keep_types = [ \"video\", \"mp4\" ]; };",
+            ":2: `ranges.keep_types': \"mp4\" is neither a value of Sec-Fetch-Dest (\"video\") nor the end of a path (\".mp4\")" },
+        { "ranges: { keep_types = \".\"; };",
+            ":1: `ranges.keep_types': \".\" is neither a value of Sec-Fetch-Dest (\"video\") nor the end of a path (\".mp4\")" },
+        { "ranges: { keep_types = \".a/b\"; };",
+            ":1: `ranges.keep_types': \".a/b\" is neither a value of Sec-Fetch-Dest (\"video\") nor the end of a path (\".mp4\")" },
+        { "ranges: { keep_types = \"\"; };",
+            ":1: `ranges.keep_types': \"\" is neither a value of Sec-Fetch-Dest (\"video\") nor the end of a path (\".mp4\")" },
+        { "\nranges: { keep_from = \"255M\"; };",
+            ":2: `max_object_size' (256M) must not be larger than `ranges.keep_from' (255M): "
+            "objects between the two could be fetched in parts" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_fault(cases[i].text, cases[i].want);
+}
+END_TEST
+
+START_TEST(test_quota_holds_an_object)
+{
+    static const struct {
+        const char *text, *want; /* NULL: accepted */
+    } cases[] = {
+        { "spool: { quota = \"1G\"; };", NULL },
+        { "\nspool: { quota = \"1023M\"; };", ":2: `spool.quota' (1023M) must be at least 4 times `max_object_size' (256M): " },
+        { "max_object_size = \"1024M\";\nscan: { max_file_size = \"1G\"; max_scan_size = \"1G\"; };", NULL },
+        { "\nmax_object_size = \"1025M\";\nscan: { max_file_size = \"2000M\"; max_scan_size = \"2G\"; };",
+            ":2: `spool.quota' (4G) must be at least 4 times `max_object_size' (1025M): " },
+        { "max_object_size = \"256K\";\nspool: { quota = \"1M\"; };", NULL },
+        { "spool: { quota = \"1023K\"; };", ":1: `spool.quota' is 1023K, but must be from 1M to 1048576G" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct sp_error err = { 0 };
         struct sp_conf *conf;
-        struct sp_buf report;
-        sp_buf_init(&report, 65536);
-        enum sp_status status = load_bytes(cases[i].text, strlen(cases[i].text), &err, &report, &conf);
-        char want[1024];
-        snprintf(want, sizeof(want), "%s%s", path, cases[i].want);
-        ck_assert_str_eq(err.text, want);
-        ck_assert_int_eq(status, SP_ERR_CONF);
-        ck_assert_ptr_null(conf);
-        snprintf(want, sizeof(want), "%s%s\n", path, cases[i].want);
-        ck_assert_str_eq(report.p, want);
-        sp_buf_fini(&report);
+        enum sp_status status = load_bytes(cases[i].text, strlen(cases[i].text), &err, NULL, &conf);
+        ck_assert_msg((status == SP_OK) == !cases[i].want, "%s: %s", cases[i].text, err.text);
+        ck_assert_msg(!cases[i].want || strstr(err.text, cases[i].want), "%s: %s", cases[i].text, err.text);
+        sp_conf_free(&conf);
     }
 }
 END_TEST
@@ -409,8 +513,11 @@ int main(void)
     TCase *c = tcase_create("conf");
     tcase_add_test(c, test_defaults);
     tcase_add_test(c, test_every_type);
+    tcase_add_test(c, test_lists);
     tcase_add_test(c, test_scaled_numbers);
     tcase_add_test(c, test_faults);
+    tcase_add_test(c, test_faults_in_ranges);
+    tcase_add_test(c, test_quota_holds_an_object);
     tcase_add_test(c, test_all_faults_are_told);
     tcase_add_test(c, test_socket_path_fits);
     tcase_add_test(c, test_missing_file);

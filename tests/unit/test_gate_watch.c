@@ -3,6 +3,7 @@
 
 #include "unit.h"
 
+#include "sallyport/board.h"
 #include "sallyport/gate_watch.h"
 
 #include <pthread.h>
@@ -83,7 +84,8 @@ static struct sp_gate_watch *open_watch(void)
 
 static void close_watch(struct sp_gate_watch **watch)
 {
-    static const char *const names[] = { "catalogue/test.conf", "sallyport.conf", "icap.stat", "catalogue" };
+    static const char *const names[] = { "catalogue/test.conf", "sallyport.conf", "icap.stat", "spool.stat", "verdicts.cache",
+        "scans.stat", "catalogue" };
     char path[128];
     sp_gate_watch_free(watch);
     ck_assert_ptr_null(*watch);
@@ -211,13 +213,122 @@ START_TEST(a_storm_of_reloads_disturbs_nobody)
 }
 END_TEST
 
+/* Of gates: each maps the counters once. */
+static int gates_alive(void)
+{
+    char line[512];
+    int n = 0;
+    FILE *f = fopen("/proc/self/maps", "r");
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof(line), f))
+        n += strstr(line, dir) && strstr(line, "icap.stat");
+    fclose(f);
+    return n;
+}
+
+START_TEST(a_replaced_gate_lives_while_it_is_held)
+{
+    struct sp_gate_watch *watch = open_watch();
+    uint64_t digest = digest_now(watch);
+    struct sp_gate *held[2];
+    for (size_t i = 0; i < 2; i++) {
+        held[i] = sp_gate_watch_acquire(watch);
+        write_rules(i % 2 ? "X-A" : "X-B");
+        digest = await_other_digest(watch, digest);
+    }
+    pause_ms(5 * POLL_MS);
+    ck_assert_int_eq(gates_alive(), 3);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(sp_gate_digest(held[i]) != 0);
+        sp_gate_release(&held[i]);
+        for (int n = 0; n < PATIENCE_MS / POLL_MS && gates_alive() > 2 - i; n++)
+            pause_ms(POLL_MS);
+        ck_assert_int_eq(gates_alive(), 2 - i);
+    }
+    held[0] = sp_gate_watch_acquire(watch); /* and one that outlives the watch */
+    write_rules("X-C");
+    await_other_digest(watch, digest);
+    close_watch(&watch);
+    ck_assert_int_eq(gates_alive(), 1);
+    sp_gate_release(&held[0]);
+    ck_assert_int_eq(gates_alive(), 0);
+}
+END_TEST
+
+static uint64_t await_engine(struct sp_gate_watch *watch, uint64_t want)
+{
+    uint64_t engine = 0;
+    for (int i = 0; i < PATIENCE_MS / POLL_MS && engine != want; i++) {
+        struct sp_gate *gate = sp_gate_watch_acquire(watch);
+        engine = sp_metrics_engine(gate->metrics);
+        sp_gate_release(&gate);
+        pause_ms(POLL_MS);
+    }
+    return engine;
+}
+
+/* Without a scan: what the scanner's board says, also after another scanner put another file in its place; never what a dead one
+ * left. */
+START_TEST(the_engine_is_followed)
+{
+    struct sp_gate_watch *watch = open_watch();
+    struct sp_error err = { 0 };
+    char path[128];
+    snprintf(path, sizeof(path), "%s/scand.stat", dir);
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct sp_board *board;
+        ck_assert_int_eq(sp_board_create(path, &err, &board), SP_OK);
+        board->supervisor_pid = getpid();
+        board->state = SP_SCAND_SERVING;
+        board->engine_id = 10 * i;
+        ck_assert_uint_eq(await_engine(watch, 10 * i), 10 * i);
+        board->engine_id = 10 * i + 1;
+        ck_assert_uint_eq(await_engine(watch, 10 * i + 1), 10 * i + 1);
+        board->state = SP_SCAND_STOPPED;
+        board->engine_id = 99;
+        pause_ms(5 * POLL_MS);
+        ck_assert_uint_eq(await_engine(watch, 10 * i + 1), 10 * i + 1);
+        const struct sp_board *done = board;
+        sp_board_close(&done);
+        ck_assert_int_eq(unlink(path), 0);
+    }
+    close_watch(&watch);
+}
+END_TEST
+
+static unsigned id_now(struct sp_gate_watch *watch)
+{
+    struct sp_gate *gate = sp_gate_watch_acquire(watch);
+    unsigned id = atomic_load(&gate->next_id);
+    sp_gate_release(&gate);
+    return id;
+}
+
+/* No thread can have a stack of this size, so none is made. */
+static void forbid_threads(bool is_forbidden)
+{
+    static size_t usual;
+    pthread_attr_t attr;
+    ck_assert_int_eq(pthread_getattr_default_np(&attr), 0);
+    if (is_forbidden)
+        pthread_attr_getstacksize(&attr, &usual);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attr, is_forbidden ? (size_t) 1 << 50 : usual), 0);
+    ck_assert_int_eq(pthread_setattr_default_np(&attr), 0);
+    pthread_attr_destroy(&attr);
+}
+
+/* As in c-icap the parent has not used the watch yet (0); or it has (1), without a thread that could hold the lock as it forks. */
 START_TEST(a_child_has_a_thread_of_its_own)
 {
     struct sp_gate_watch *watch = open_watch();
-    pid_t child = fork(); /* as c-icap does: before the first use */
+    forbid_threads(true);
+    unsigned parents_id = _i == 1 ? id_now(watch) : 0;
+    forbid_threads(false);
+    pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         uint64_t first = digest_now(watch);
+        ck_assert(_i == 0 || id_now(watch) != parents_id);
         write_conf("outcomes = { encrypted = \"block\"; };");
         await_other_digest(watch, first);
         sp_gate_watch_free(&watch);
@@ -236,6 +347,8 @@ int main(void)
     tcase_add_test(c, changes_of_configuration_and_catalogue_are_taken);
     tcase_add_test(c, a_bad_change_is_told_once_and_the_next_good_one_taken);
     tcase_add_test(c, a_storm_of_reloads_disturbs_nobody);
-    tcase_add_test(c, a_child_has_a_thread_of_its_own);
+    tcase_add_test(c, a_replaced_gate_lives_while_it_is_held);
+    tcase_add_test(c, the_engine_is_followed);
+    tcase_add_loop_test(c, a_child_has_a_thread_of_its_own, 0, 2);
     return unit_run("gate_watch", c);
 }

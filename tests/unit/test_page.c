@@ -1,8 +1,7 @@
-/* The block page: what attackers may put into each variable, parts that come and go, templates that are wrong, and who gets JSON. */
+/* The block page: what attackers may put into each variable, parts that come and go, and templates that are wrong. */
 #include "config.h"
 
-#include "sallyport/page.h"
-#include "unit.h"
+#include "page_kit.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -31,8 +30,6 @@ WRAP(realloc, (void *p, size_t n), (p, n))
 WRAP(strdup, (const char *s), (s))
 
 /* --- helpers ---------------------------------------------------------------------------------------------------------- */
-
-#define OUT_MAX (1024u * 1024u)
 
 static char path[64];
 
@@ -67,15 +64,6 @@ static struct sp_page *new_page(const char *text, const char *contact)
     return page;
 }
 
-static void expect_render(const struct sp_page *page, enum sp_page_format format, const struct sp_page_values *values, const char *want)
-{
-    struct sp_buf out;
-    sp_buf_init(&out, OUT_MAX);
-    ck_assert_int_eq(sp_page_render(page, format, values, &out), SP_OK);
-    ck_assert_str_eq(out.n > 0 ? out.p : "", want);
-    sp_buf_fini(&out);
-}
-
 static void expect_html(const char *text, const struct sp_page_values *values, const char *want)
 {
     struct sp_page *page = new_page(text, "the desk");
@@ -83,22 +71,6 @@ static void expect_html(const char *text, const struct sp_page_values *values, c
     sp_page_free(&page);
     ck_assert_ptr_null(page);
     sp_page_free(&page);
-}
-
-/* Sets variable number i of those that a caller gives. */
-#define N_GIVEN 10
-static const char *const given_names[N_GIVEN] = { "outcome", "reason", "rule", "rule_name", "category", "signature", "id", "time", "url",
-    "host" };
-
-static void set_value(struct sp_page_values *v, unsigned i, const char *value)
-{
-    const char **const strings[] = { &v->outcome, &v->reason, &v->rule, &v->rule_name, &v->category, &v->signature, &v->id, &v->time };
-    if (i < 8)
-        *strings[i] = value;
-    else if (i == 8)
-        v->url = sp_str_from(value);
-    else
-        v->host = sp_str_from(value);
 }
 
 /* --- variables -------------------------------------------------------------------------------------------------------- */
@@ -490,63 +462,6 @@ START_TEST(output_cap)
 }
 END_TEST
 
-/* --- who gets JSON ---------------------------------------------------------------------------------------------------- */
-
-START_TEST(choice_of_the_format)
-{
-    static const struct {
-        const char *accept, *accept2, *requested_with;
-        enum sp_page_format format;
-    } cases[] = {
-        { NULL, NULL, NULL, SP_PAGE_HTML },
-        { "", NULL, NULL, SP_PAGE_HTML },
-        { "*/*", NULL, NULL, SP_PAGE_HTML },
-        { "text/html", NULL, NULL, SP_PAGE_HTML },
-        { "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", NULL, NULL, SP_PAGE_HTML },
-        { "application/json", NULL, NULL, SP_PAGE_JSON },
-        { "Application/JSON", NULL, NULL, SP_PAGE_JSON },
-        { "application/json, text/plain, */*", NULL, NULL, SP_PAGE_JSON },
-        { "application/json;charset=utf-8 ; q=0.5", NULL, NULL, SP_PAGE_JSON },
-        { "application/vnd.api+json", NULL, NULL, SP_PAGE_JSON },
-        { "application/problem+JSON;q=0.2,*/*", NULL, NULL, SP_PAGE_JSON },
-        { "+json", NULL, NULL, SP_PAGE_HTML },
-        { "application/jsonp", NULL, NULL, SP_PAGE_HTML },
-        { "text/json-seq", NULL, NULL, SP_PAGE_HTML },
-        { "application/json, text/html", NULL, NULL, SP_PAGE_HTML },
-        { "text/html;q=0.1, application/json", NULL, NULL, SP_PAGE_HTML },
-        { "text/html;q=0, application/json", NULL, NULL, SP_PAGE_JSON },
-        { "text/html; q=0.000 , application/json", NULL, NULL, SP_PAGE_JSON },
-        { "text/html;level=1;Q=0.0, application/json", NULL, NULL, SP_PAGE_JSON },
-        { "text/html;q=0.001, application/json", NULL, NULL, SP_PAGE_HTML },
-        { "application/json;q=0", NULL, NULL, SP_PAGE_HTML },
-        { "application/json;q=0, */*", NULL, NULL, SP_PAGE_HTML },
-        { "application/json", "text/html", NULL, SP_PAGE_HTML },
-        { "text/plain", "application/json", NULL, SP_PAGE_JSON },
-        { ",,;;,application/json", NULL, NULL, SP_PAGE_JSON },
-        { NULL, NULL, "XMLHttpRequest", SP_PAGE_JSON },
-        { "*/*", NULL, "xmlhttprequest", SP_PAGE_JSON },
-        { "text/html, */*", NULL, "XMLHttpRequest", SP_PAGE_HTML },
-        { "*/*", NULL, "com.example.browser", SP_PAGE_HTML },
-        { "application/json", NULL, "com.example.browser", SP_PAGE_JSON },
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct sp_field fields[4] = { { SP_STR("Host"), SP_STR("example.com") } };
-        struct sp_message msg = { .kind = SP_MESSAGE_REQUEST, .fields = fields, .n_fields = 1 };
-        if (cases[i].accept != NULL)
-            fields[msg.n_fields++] = (struct sp_field){ SP_STR("accept"), sp_str_from(cases[i].accept) };
-        if (cases[i].requested_with != NULL)
-            fields[msg.n_fields++] = (struct sp_field){ SP_STR("X-Requested-With"), sp_str_from(cases[i].requested_with) };
-        if (cases[i].accept2 != NULL)
-            fields[msg.n_fields++] = (struct sp_field){ SP_STR("Accept"), sp_str_from(cases[i].accept2) };
-        ck_assert_msg(
-            sp_page_choose(&msg) == cases[i].format, "case %zu: Accept: %s", i, cases[i].accept != NULL ? cases[i].accept : "(none)");
-    }
-    ck_assert_int_eq(sp_page_choose(NULL), SP_PAGE_HTML);
-    ck_assert_str_eq(sp_page_content_type(SP_PAGE_HTML), "text/html; charset=utf-8");
-    ck_assert_str_eq(sp_page_content_type(SP_PAGE_JSON), "application/json");
-}
-END_TEST
-
 int main(void)
 {
     TCase *c = tcase_create("page");
@@ -565,6 +480,5 @@ int main(void)
     tcase_add_test(c, pages_of_ours);
     tcase_add_test(c, every_allocation_fails_in_turn);
     tcase_add_test(c, output_cap);
-    tcase_add_test(c, choice_of_the_format);
     return unit_run("page", c);
 }

@@ -1,5 +1,5 @@
 /* Patterns: what they mean, that no subject can make them slow, that threads may share one, and that the literal start that
- * is compared first never changes an answer. */
+ * is compared first never changes an answer; what bytes are in every match. */
 #include "config.h"
 
 #include "unit.h"
@@ -111,11 +111,84 @@ START_TEST(test_literal_start)
         struct sp_pattern *reference = compile(grouped);
         for (size_t s = 0; s < sizeof(subjects) / sizeof(subjects[0]); s++) {
             struct sp_str subject = sp_str_from(subjects[s]);
-            ck_assert_msg(sp_pattern_match(plain, subject) == sp_pattern_match(reference, subject), "%s on %s", regexes[r], subjects[s]);
+            enum sp_pattern_result result = sp_pattern_match(reference, subject);
+            ck_assert_msg(sp_pattern_match(plain, subject) == result, "%s on %s", regexes[r], subjects[s]);
+            bool has_literal = sp_str_contains_nocase(subject, sp_pattern_literal(plain));
+            ck_assert_msg(result != SP_PATTERN_YES || has_literal, "literal of %s not in %s", regexes[r], subjects[s]);
         }
         sp_pattern_free(&plain);
         sp_pattern_free(&reference);
     }
+}
+END_TEST
+
+/* --- literal --------------------------------------------------------------------------------------------------------- */
+
+/* What must be in a match, "" for what cannot be told. */
+static const struct {
+    const char *regex;
+    const char *literal;
+} literal_cases[] = {
+    { "", "" },
+    { "abc", "abc" },
+    { "^/go\\.php\\?u=[^&]+&b=[0-9]+", "/go.php?u=" },
+    { "(?i)^PAN Global", "PAN Global" },
+    { "(?i)(^|\\.)vpn\\.example:", "vpn.example:" },
+    { "(?<![^;\\s])COOKIE=", "COOKIE=" },
+    { "(?<=abcdef)ab", "ab" },
+    { "ab(?!cdefgh)cd", "ab" }, /* the first of the longest */
+    { "ab(?=cdef)", "ab" },
+    { "/uv\\.(config|handler)\\.js(\\?|$)", "/uv." },
+    { "(abc|abd)", "" },
+    { "(abcd)", "" },
+    { "a(b(c)d)e", "a" },
+    { "a[bc]defg", "defg" },
+    { "a[])]bc", "bc" },
+    { "ab|cd", "" },
+    { "abc|", "" },
+    { "(ab|cd)e|f", "" },
+    { "abcd?", "abc" },
+    { "abcd*e", "abc" },
+    { "abcd*?ef", "abc" },
+    { "ab+c", "ab" },
+    { "ab+?cde", "cde" },
+    { "abc{0}", "ab" },
+    { "abc{0,2}de", "ab" },
+    { "abc{2}", "ab" },
+    { "abc{x}", "" }, /* bytes like any others to PCRE2, and not worth a thought */
+    { "a?", "" },
+    { "(abc)?d", "d" },
+    { "abc.def?", "abc" },
+    { "a\\.b\\?", "a.b?" },
+    { "a\\.?bc", "bc" },
+    { "a\\dbc", "bc" },
+    { "\\bword\\b", "word" },
+    { "a\\x41bcdef", "" }, /* more than two bytes of it belong together */
+    { "a\\101bcdef", "" },
+    { "a\\tbcdef", "" },
+    { "a\\p{Lu}bcd", "" },
+    { "a\\Qb|c\\Ede", "" },
+    { "abc(?i)def", "" },
+    { "(?x)a b c # d", "" },
+    { "(?i:abc)def", "" },
+    { "abc(?#def)", "" },
+    { "a(?|b|c)def", "" },
+    { "a(?>b|c)def", "" },
+    { "(?(?=a)b|c)def", "" },
+    { "a(*ACCEPT)bcdef", "" },
+    { "a(b(*ACCEPT))cdef", "" },
+    { "a[[:alpha:]]bc", "" },
+    { "0123456789012345678901234567890123456789", "01234567890123456789012345678901" },
+    { "0123456789012345678901234567890123456789?", "0123456789012345678901234567890" },
+};
+
+START_TEST(test_literal)
+{
+    struct sp_pattern *pattern = compile(literal_cases[_i].regex);
+    struct sp_str literal = sp_pattern_literal(pattern);
+    ck_assert_msg(sp_str_equal(literal, sp_str_from(literal_cases[_i].literal)), "%s: \"%.*s\"", literal_cases[_i].regex, (int) literal.n,
+        literal.p);
+    sp_pattern_free(&pattern);
 }
 END_TEST
 
@@ -280,6 +353,7 @@ int main(void)
     TCase *tc = tcase_create("pattern");
     add_table(tc, test_match, match_cases);
     add_table(tc, test_bad, bad_cases);
+    add_table(tc, test_literal, literal_cases);
     add_table(tc, test_hostile, hostile_cases);
     tcase_add_test(tc, test_literal_start);
     tcase_add_test(tc, test_long_subjects);

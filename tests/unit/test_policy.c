@@ -110,6 +110,25 @@ static const struct {
     { REQ, "when = ( { field_prefix = \"X-CSTP-\"; present = false; } );", GET("X: 1\r\n"), true },
     { REQ, "when = ( { field_prefix = \"X-CSTP-\"; value = \"^2$\"; } );", GET("X-CSTP-A: 1\r\nX-CSTP-B: 2\r\n"), true },
     { REQ, "when = ( { field_prefix = \"X-CSTP-\"; value = \"^2$\"; } );", GET("X-CSTP-A: 1\r\nX: 2\r\n"), false },
+    /* bytes that a pattern needs, wherever a rule is found by them */
+    { REQ, "when = ( { field = \"User-Agent\"; value = \"PAN Global\"; } );", GET("User-Agent: x PAN Globalx\r\n"), true },
+    { REQ, "when = ( { field = \"User-Agent\"; value = \"PAN Global\"; } );", GET("User-Agent: x pan Global\r\n"), false },
+    { REQ, "when = ( { field = \"User-Agent\"; value = \"(?i)PAN Global\"; } );", GET("user-agent: pan GLOBAL\r\n"), true },
+    { REQ, "when = ( { field = \"User-Agent\"; value = \"PAN Global\"; } );", GET("User-Agent: x PAN\r\n Global\r\n"), true },
+    { REQ, "when = ( { field = \"User-Agent\"; value = \"PAN Global\"; } );", GET("User-Agent: a\r\nUSER-AGENT: PAN Global\r\n"), true },
+    { REQ, "when = ( { field = \"User-Agent\"; value = \"PAN Global\"; } );", GET("User-Agents: PAN Global\r\nReferer: PAN Global\r\n"), false },
+    { REQ, "when = ( { field = \"Cookie\"; value = \"mark\"; } );", GET("Cookie: mark\r\n"), true },
+    { REQ, "when = ( { field = \"Cookie\"; value = \"mark\"; } );", GET("Cookie: mar\r\n"), false },
+    { REQ, "when = ( { field = \"Cookie\"; value = \"mark\"; } );", "GET /mark HTTP/1.1\r\nMark: mark\r\n\r\n", false },
+    { REQ, "when = ( { field_prefix = \"Accept\"; value = \"mark\"; } );", GET("Accept-Marks: mark\r\n"), true },
+    { REQ, "path = \"/mark\";", "GET /a/b/mark HTTP/1.1\r\n\r\n", true },
+    { REQ, "path = \"/mark\";", "GET /Mark HTTP/1.1\r\n\r\n", false },
+    { REQ, "path = \"(?i)/MARK$\";", "GET http://h/a/marK HTTP/1.1\r\n\r\n", true },
+    { REQ, "path = \"/mark\";", GET("Cookie: /mark\r\n/mark: 1\r\n"), false },
+    { REQ, "host = \"mark\\\\.example\";", "GET http://a.mark.example/ HTTP/1.1\r\n\r\n", true },
+    { REQ, "host = \"mark\\\\.example\";", "GET http://a.example/mark.example HTTP/1.1\r\n\r\n", false },
+    { CON, "host = \"(?i)mark$\";", "CONNECT b.MARK:443 HTTP/1.1\r\n\r\n", true },
+    { RES, "when = ( { field = \"Server\"; value = \"^mark\"; } );", "HTTP/1.1 200 OK\r\nServer: marks\r\n\r\n", true },
     /* all conditions of a rule */
     { REQ,
         "method = \"GET\"; path = \"^/p$\"; when = ( { field = \"A\"; present = true; }, { field = \"B\"; present = false; }, { field = "
@@ -137,6 +156,22 @@ START_TEST(test_predicate)
         (result.rule != NULL) == predicate_cases[_i].matches, "%s on %s", predicate_cases[_i].conditions, predicate_cases[_i].head);
     ck_assert_int_eq(result.action, predicate_cases[_i].matches ? SP_ACTION_BLOCK : SP_ACTION_ALLOW);
     ck_assert(!result.is_limited);
+    sp_policy_free(&policy);
+}
+END_TEST
+
+/* The same word may be what two rules are found by, each in its own place. */
+START_TEST(test_same_word)
+{
+    static const char rules[] = RULES(RULE("field", "request", "when = ( { field = \"X-Marker\"; present = true; } );", "block") "," RULE(
+        "path", "request", "path = \"X-Marker\";", "block") "," RULE("cookie", "request",
+        "when = ( { field = \"Cookie\"; value = \"X-Marker\"; } );", "block") "," RULE("host", "request", "host = \"X-Marker\";", "block"));
+    struct sp_policy *policy = policy_of(rules, NULL);
+    ck_assert_str_eq(decide_bytes(policy, GET("X-Marker: 1\r\n")).rule->id, "field");
+    ck_assert_str_eq(decide_bytes(policy, "GET /X-Marker HTTP/1.1\r\nCookie: X\r\n\r\n").rule->id, "path");
+    ck_assert_str_eq(decide_bytes(policy, GET("Cookie: X-Marker\r\n")).rule->id, "cookie");
+    ck_assert_str_eq(decide_bytes(policy, "GET http://X-Marker/ HTTP/1.1\r\n\r\n").rule->id, "host");
+    ck_assert_ptr_null(decide_bytes(policy, GET("Referer: X-Marker\r\n")).rule);
     sp_policy_free(&policy);
 }
 END_TEST
@@ -393,6 +428,7 @@ int main(void)
     add_table(tc, test_predicate, predicate_cases);
     add_table(tc, test_category_action, action_cases);
     add_table(tc, test_limit, limit_cases);
+    tcase_add_test(tc, test_same_word);
     tcase_add_test(tc, test_response_and_request);
     tcase_add_test(tc, test_refused);
     tcase_add_test(tc, test_no_directory);

@@ -96,10 +96,10 @@ static const struct {
 START_TEST(test_jwt)
 {
     char text[1000], head[600];
-    snprintf(
-        text, sizeof(text), RULES(RULE("x", "request", "when = ( { field = \"A\"; jwt = \"%s\"; } );", "block")), jwt_cases[_i].pattern);
+    snprintf(text, sizeof(text), RULES(RULE("x", "request", "when = ( { field = \"Cookie\"; jwt = \"%s\"; } );", "block")),
+        jwt_cases[_i].pattern);
     struct sp_policy *policy = policy_of(text, NULL);
-    snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nA: none\r\nB: " H "." P ".s\r\na: %s\r\n\r\n", jwt_cases[_i].value);
+    snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nCookie: none\r\nB: " H "." P ".s\r\ncookie: %s\r\n\r\n", jwt_cases[_i].value);
     ck_assert_msg((decide_bytes(policy, head).rule != NULL) == jwt_cases[_i].matches, "%s", jwt_cases[_i].value);
     sp_policy_free(&policy);
 }

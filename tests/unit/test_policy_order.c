@@ -22,10 +22,13 @@ static unsigned next_random(unsigned *state, unsigned below)
     return (*state >> 8) % below;
 }
 
-/* What a rule of the model asks; patterns are plain letters, so that strstr can be the judge. */
+/* What a rule of the model asks. What patterns look for are letters, so that strchr can be the judge; a head spells each as "tok-a.",
+ * and rules ask for it in several ways, with and without bytes by which they can be found. */
 struct model_rule {
     int method; /* -1: any */
     int path;   /* the letter that must be in the path, or -1 */
+    int host;   /* of the target, or -1 */
+    int form;   /* in which patterns are written */
     int names[2];
     int kinds[2]; /* 0 unused, 1 present, 2 absent, 3 value holds letter, 4 a name starts with */
     int letters[2];
@@ -73,11 +76,11 @@ static const char *const model_users[] = { "alice", "bob", "" };
 
 static const char *const model_methods[] = { "GET", "POST", "PUT" };
 
-/* Names that share beginnings, lengths and end letters. */
+/* Names that share beginnings, lengths and end letters; some that almost every head has. */
 static void model_name(int i, char out[16])
 {
-    static const char *const stems[] = { "X-Alpha", "X-Alphb", "Accept", "Aczept", "H", "Host-A", "host-B", "X-Alpha-Long" };
-    snprintf(out, 16, "%s%d", stems[i % 8], i / 8);
+    static const char *const stems[] = { "X-Alpha", "X-Alphb", "Accept", "Cookie", "H", "Host-A", "host-B", "X-Alpha-Long" };
+    snprintf(out, 16, i >= 8 ? "%s%d" : "%s", stems[i % 8], i / 8);
 }
 
 static bool starts_with_name(const char *name, const char *prefix)
@@ -107,6 +110,8 @@ static bool model_matches(const struct model_rule *rule, const struct model_head
     if (rule->method >= 0 && rule->method != head->method)
         return false;
     if (rule->path >= 0 && !strchr(head->path, 'a' + rule->path))
+        return false;
+    if (rule->host >= 0 && rule->host != head->host)
         return false;
     return model_field(rule, 0, head) && model_field(rule, 1, head);
 }
@@ -187,6 +192,8 @@ static void model_rule_new(struct model_rule *rule, unsigned *seed)
 {
     rule->method = next_random(seed, 3) == 0 ? (int) next_random(seed, 3) : -1;
     rule->path = next_random(seed, 2) == 0 ? (int) next_random(seed, 6) : -1;
+    rule->host = next_random(seed, 6) == 0 ? (int) next_random(seed, 4) : -1;
+    rule->form = (int) next_random(seed, 64);
     rule->action = (enum sp_action) next_random(seed, 16) / 6;
     rule->body = next_random(seed, 8) == 0 ? (int) next_random(seed, 3) : -1;
     for (int c = 0; c < 2; c++) {
@@ -194,8 +201,18 @@ static void model_rule_new(struct model_rule *rule, unsigned *seed)
         rule->kinds[c] = (int) next_random(seed, 5);
         rule->letters[c] = (int) next_random(seed, 6);
     }
-    if (rule->method < 0 && rule->path < 0 && rule->kinds[0] == 0 && rule->kinds[1] == 0)
+    if (rule->method < 0 && rule->path < 0 && rule->host < 0 && rule->kinds[0] == 0 && rule->kinds[1] == 0)
         rule->kinds[0] = 1;
+}
+
+/* The pattern for a letter. */
+static void model_pattern(int form, int letter, char out[32])
+{
+    static const char *const forms[] = { "@\\\\.", "tok-@", "(?i)TOK-@", "t(o|u)k-@", "-@\\\\.(tok|$|\\\\s)", "tok?-+@[.]", "no-@|tok-@" };
+    snprintf(out, 32, "%s", forms[form % 7]);
+    for (char *p = out; *p; p++)
+        if (*p == '@')
+            *p = (char) ('a' + letter);
 }
 
 static void model_rule_text(const struct model_rule *rule, int i, char *text, size_t size)
@@ -209,8 +226,14 @@ static void model_rule_text(const struct model_rule *rule, int i, char *text, si
         append(text, size, " body = \"%c\";", 'a' + rule->body);
     if (rule->method >= 0)
         append(text, size, " method = \"%s\";", model_methods[rule->method]);
-    if (rule->path >= 0)
-        append(text, size, " path = \"%c\";", 'a' + rule->path);
+    char pattern[32];
+    if (rule->path >= 0) {
+        model_pattern(rule->form, rule->path, pattern);
+        append(text, size, " path = \"%s\";", pattern);
+    }
+    if (rule->host >= 0)
+        append(text, size, rule->form % 2 == 0 ? " host = \"(?i)h%d\\\\.example$\";" : " authority = \"(?i)h%d\\\\.EXAMPLE:80$\";",
+            rule->host);
     append(text, size, " when = (");
     const char *comma = "";
     for (int c = 0; c < 2; c++) {
@@ -219,8 +242,9 @@ static void model_rule_text(const struct model_rule *rule, int i, char *text, si
         if (rule->kinds[c] == 0)
             continue;
         append(text, size, "%s { %s = \"%s\"; ", comma, rule->kinds[c] == 4 ? "field_prefix" : "field", name);
+        model_pattern(rule->form / 8, rule->letters[c], pattern);
         if (rule->kinds[c] == 3)
-            append(text, size, "value = \"%c\"; }", 'a' + rule->letters[c]);
+            append(text, size, "value = \"%s\"; }", pattern);
         else
             append(text, size, "present = %s; }", rule->kinds[c] == 2 ? "false" : "true");
         comma = ",";
@@ -262,8 +286,8 @@ static void model_head_new(struct model_head *head, unsigned *seed, char *bytes,
     head->is_below = next_random(seed, 2) == 0;
     head->client = (int) next_random(seed, 4);
     head->user = (int) next_random(seed, 3);
-    append(bytes, size, "%s http://%sh%d.Example%s HTTP/1.1\r\n", model_methods[head->method], head->is_below ? "x.y." : "", head->host,
-        head->path);
+    append(bytes, size, "%s http://%sh%d.Example/tok-%c.tok-%c. HTTP/1.1\r\n", model_methods[head->method], head->is_below ? "x.y." : "",
+        head->host, head->path[1], head->path[2]);
     for (int i = 0; i < head->n_fields; i++) {
         char name[16];
         head->names[i] = (int) next_random(seed, MODEL_NAMES);
@@ -272,14 +296,15 @@ static void model_head_new(struct model_head *head, unsigned *seed, char *bytes,
         for (char *p = name; *p; p++)
             if (next_random(seed, 4) == 0)
                 *p = (char) (*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
-        append(bytes, size, "%s: %s\r\n", name, head->values[i]);
+        append(bytes, size, "%s: tok-%c.%stok-%c.\r\n", name, head->values[i][0], next_random(seed, 4) == 0 ? "\r\n " : "",
+            head->values[i][1]);
     }
     append(bytes, size, "\r\n");
 }
 
 static struct sp_policy *model_new(struct model *model, int round, unsigned *seed)
 {
-    size_t size = MODEL_RULES * 400;
+    size_t size = MODEL_RULES * 500;
     char *catalogue = calloc(1, size), *site = calloc(1, size);
     append(catalogue, size, "category = \"vpn\"; rules = (");
     append(site, size, "rules = (");
