@@ -18,6 +18,7 @@ bool sp_str_equal_nocase(struct sp_str a, struct sp_str b); /* ASCII only, whate
 bool sp_str_starts_nocase(struct sp_str s, struct sp_str prefix);
 bool sp_str_contains_nocase(struct sp_str s, struct sp_str needle);
 struct sp_str sp_str_trim(struct sp_str s); /* without blanks and tabs at both ends */
+struct sp_str sp_str_trim_folded(struct sp_str s); /* and without line ends, which a folded field still has inside */
 
 /* Copies at most size - 1 bytes and terminates. NUL bytes inside become '?'. Returns out. */
 char *sp_str_copy(struct sp_str s, char *out, size_t size);

@@ -1,4 +1,4 @@
-/* Text of unknown origin made fit for a place: a terminal or log line (escape), a JSON string (clean). Pure functions. */
+/* Text of unknown origin made fit for a place: a terminal or log line (escape), a JSON string (clean); and read. Pure functions. */
 #ifndef SALLYPORT_TEXT_H
 #define SALLYPORT_TEXT_H
 
@@ -19,5 +19,8 @@ char *sp_text_escape(struct sp_str s, char *out, size_t size);
 /* Appends s as valid UTF-8 without DEL and C1 controls: each offending byte or character becomes U+FFFD. Looks at no more than
  * max bytes of s and marks a cut with U+2026. C0 controls stay: JSON escapes them. */
 enum sp_status sp_text_clean(struct sp_str s, size_t max, struct sp_buf *out) SP_MUST_CHECK;
+
+/* The value of a base64 digit, of the ordinary alphabet or the one for URLs (RFC 4648 4, 5): 0 to 63, or -1. */
+int sp_base64_digit(char c);
 
 #endif

@@ -43,21 +43,6 @@ struct coding_iter {
     struct sp_str rest;
 };
 
-/* A folded field still has its line ends inside. */
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct sp_str trim(struct sp_str s)
-{
-    for (; s.n > 0 && is_blank(s.p[0]); s.p++)
-        s.n--;
-    while (s.n > 0 && is_blank(s.p[s.n - 1]))
-        s.n--;
-    return s;
-}
-
 static bool next_element(struct coding_iter *it, struct sp_str *out)
 {
     while (it->rest.n == 0) {
@@ -90,7 +75,7 @@ static bool is_no_coding(struct sp_str name)
 static bool next_coding(struct coding_iter *it, struct sp_str *name_out)
 {
     while (next_element(it, name_out)) {
-        *name_out = trim(*name_out);
+        *name_out = sp_str_trim_folded(*name_out);
         if (name_out->n > 0 && !is_no_coding(*name_out))
             return true;
     }

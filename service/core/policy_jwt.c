@@ -8,28 +8,17 @@
 
 #include "policy_priv.h"
 
+#include "sallyport/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define BITS_PER_DIGIT 6
 #define BITS_PER_BYTE 8
 
-static int digit_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '-' || c == '+')
-        return 62;
-    return c == '_' || c == '/' ? 63 : -1;
-}
-
 static bool is_token_byte(char c)
 {
-    return digit_of(c) >= 0 || c == '=';
+    return sp_base64_digit(c) >= 0 || c == '=';
 }
 
 /* Decodes into out, which has room for part.n bytes. */
@@ -39,7 +28,7 @@ static size_t decode(struct sp_str part, char *out)
     unsigned bits = 0;
     unsigned held = 0;
     for (size_t i = 0; i < part.n; i++) {
-        int digit = digit_of(part.p[i]);
+        int digit = sp_base64_digit(part.p[i]);
         if (digit < 0)
             continue; /* padding */
         held = (held << BITS_PER_DIGIT | (unsigned) digit) & 0xffffu;

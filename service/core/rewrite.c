@@ -54,21 +54,6 @@ static const char *find_name(struct sp_str name, const struct sp_str *names, siz
 
 /* --- pieces of a value ----------------------------------------------------------------------------------------------- */
 
-/* A folded field still has its line ends inside. */
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct sp_str trim(struct sp_str s)
-{
-    for (; s.n > 0 && is_blank(s.p[0]); s.p++)
-        s.n--;
-    while (s.n > 0 && is_blank(s.p[s.n - 1]))
-        s.n--;
-    return s;
-}
-
 /* What stands before the first c, trimmed; *s is what stands behind. */
 static struct sp_str cut(struct sp_str *s, char c)
 {
@@ -80,7 +65,7 @@ static struct sp_str cut(struct sp_str *s, char c)
     size_t skip = at ? n + 1 : n;
     s->p += skip;
     s->n -= skip;
-    return trim(before);
+    return sp_str_trim_folded(before);
 }
 
 /* --- Accept-Encoding ------------------------------------------------------------------------------------------------- */
@@ -115,7 +100,7 @@ static bool may_stay(struct sp_str element, bool *asks_out)
 {
     struct sp_str weight = element;
     struct sp_str name = cut(&weight, ';');
-    bool refuses = is_refusal(trim(weight));
+    bool refuses = is_refusal(sp_str_trim_folded(weight));
     *asks_out = !refuses;
     return !has_control(element) && (refuses || sp_decode_is_known(name));
 }

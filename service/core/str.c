@@ -52,6 +52,11 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+static bool is_line_end(char c)
+{
+    return c == '\r' || c == '\n';
+}
+
 struct sp_str sp_str_trim(struct sp_str s)
 {
     while (s.n > 0 && is_blank(s.p[0])) {
@@ -59,6 +64,15 @@ struct sp_str sp_str_trim(struct sp_str s)
         s.n--;
     }
     while (s.n > 0 && is_blank(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+struct sp_str sp_str_trim_folded(struct sp_str s)
+{
+    for (; s.n > 0 && (is_blank(s.p[0]) || is_line_end(s.p[0])); s.p++)
+        s.n--;
+    while (s.n > 0 && (is_blank(s.p[s.n - 1]) || is_line_end(s.p[s.n - 1])))
         s.n--;
     return s;
 }

@@ -138,3 +138,16 @@ enum sp_status sp_text_clean(struct sp_str s, size_t max, struct sp_buf *out)
         status = sp_buf_add_str(out, SP_STR(ELLIPSIS));
     return status;
 }
+
+int sp_base64_digit(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+' || c == '-')
+        return 62;
+    return c == '/' || c == '_' ? 63 : -1;
+}

@@ -5,6 +5,8 @@
 
 #include "split_priv.h"
 
+#include "sallyport/text.h"
+
 #include <string.h>
 
 #define MAX_MADE 4 /* bytes that one byte of input makes at most */
@@ -55,20 +57,6 @@ bool sp_transfer_parse(struct sp_str name, enum sp_transfer_kind *kind_out)
 
 /* --- base64 --------------------------------------------------------------------------------------------------------- */
 
-/* 0 to 63, or -1. */
-static int sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    return c == '/' || c == '_' ? 63 : -1;
-}
-
 /* The bytes that are whole in what is held: 3 for 4 sextets, else one less than there are. */
 static size_t base64_flush(struct sp_transfer *t, char *out)
 {
@@ -82,7 +70,7 @@ static size_t base64_flush(struct sp_transfer *t, char *out)
 
 static size_t base64_byte(struct sp_transfer *t, char c, char *out)
 {
-    int value = sextet(c);
+    int value = sp_base64_digit(c);
     if (value < 0)
         return c == '=' ? base64_flush(t, out) : 0;
     t->bits = t->bits << 6 | (uint32_t) value;
