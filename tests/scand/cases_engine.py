@@ -201,6 +201,6 @@ def bombs_are_answered_soon(t):
         verdict(running.result(), LIMIT)
         used = sum(map(processor_seconds, d.descendants())) - start
         assert used < 5, "%s: %.1f s of a processor" % (name, used)
-        assert peak < 60 << 10, "%s: %d KB" % (name, peak)
+        assert peak < 128 << 10, "%s: %d KB" % (name, peak)  # all processes; a third of what one scan may unpack
     expect(d.board().crashed, 0)
     verdict(d.scan(make_zip([("zeros", b"\0" * 3000000), ("e", EICAR)])), INFECTED, EICAR_NAME)
