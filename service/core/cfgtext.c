@@ -157,21 +157,30 @@ static enum sp_status string(struct scan *s)
     return status == SP_OK ? pull_up_bracket(s) : status;
 }
 
+static const char *end_of_float(const struct scan *s, const char *q)
+{
+    while (q < s->end && (is_digit(*q) || (*q != '\0' && strchr(".eE+-", *q))))
+        q++;
+    return q;
+}
+
+static bool is_hexadecimal_at(const struct scan *s, const char *q)
+{
+    return s->end - q > 2 && q[0] == '0' && (q[1] == 'x' || q[1] == 'X') && is_hex(q[2]);
+}
+
 static enum sp_status number(struct scan *s)
 {
     const char *q = s->p;
-    bool is_hexadecimal = s->end - q > 2 && q[0] == '0' && (q[1] == 'x' || q[1] == 'X') && is_hex(q[2]);
+    const bool is_hexadecimal = is_hexadecimal_at(s, q);
     if (is_hexadecimal)
         q += 2;
     const char *first = q;
     while (q < s->end && (is_hexadecimal ? is_hex(*q) : is_digit(*q)))
         q++;
     size_t digits = (size_t) (q - first);
-    if (!is_hexadecimal && q < s->end && (*q == '.' || *q == 'e' || *q == 'E')) { /* a float, however long */
-        while (q < s->end && (is_digit(*q) || (*q != '\0' && strchr(".eE+-", *q))))
-            q++;
-        return add_to(s, q);
-    }
+    if (!is_hexadecimal && q < s->end && (*q == '.' || *q == 'e' || *q == 'E')) /* a float, however long */
+        return add_to(s, end_of_float(s, q));
     if (digits > (is_hexadecimal ? SAFE_HEX_DIGITS : SAFE_DIGITS))
         return refuse(s, "this number is too large");
     enum sp_status status = add_to(s, q);

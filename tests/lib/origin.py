@@ -75,6 +75,9 @@ class Origin:
             with connection, connection.makefile("rb") as reader:
                 while not self.stopping and self._one(connection, reader):
                     pass
+                if self.context:  # a body that ends with the connection is whole only if TLS says that it ended
+                    connection.settimeout(1)
+                    connection.unwrap()
         except (OSError, ssl.SSLError, ValueError):
             pass
 

@@ -309,6 +309,7 @@ class Stack:
             "page_template": self.dir.join("templates", "block.html"), "page_contact": "the help desk",
             "log.file": self.log_path, "log.decisions": "all", "spool.dir": self.dir.join("spool"),
             "scan.database": [self.database], "scan.workers": 2, "scan.max_workers": 4,
+            "hold_time": "60s",  # a page however slow the machine is
             "cache.size": 0,  # what a case sends is scanned, whatever the cases before it sent
         }
         merged.update(self.options)

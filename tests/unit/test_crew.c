@@ -66,7 +66,7 @@ static void start(int workers, int max_workers)
     ck_assert_int_eq(sp_conf_defaults(&crew.conf), SP_OK);
     crew.conf->scan_workers = workers;
     crew.conf->scan_max_workers = max_workers;
-    crew.client = (struct sp_scan_client){ .queue_ms = 1000, .scan_ms = 3000 };
+    crew.client = (struct sp_scan_client){ .queue_ms = 10000, .scan_ms = 10000 };
     ck_assert_int_eq(sp_scan_socket_path(crew.dir, crew.client.socket_path, &err), SP_OK);
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     memcpy(addr.sun_path, crew.client.socket_path, sizeof(addr.sun_path));
@@ -159,6 +159,8 @@ static void check_contained(char what, size_t n, unsigned crashes, const char *d
     r = ask_for(what, n, 'x');
     check_result(&r, SP_OUTCOME_ERROR, false, KNOWN);
     ck_assert_uint_eq(atomic_load(scans), 2);
+    ck_assert_uint_eq(atomic_load(&crew.board->culprits), 1);
+    ck_assert_uint_eq(atomic_load(&crew.board->culprits_refused), 1);
     r = ask_for('c', n, 'x'); /* of the same length */
     check_result(&r, SP_OUTCOME_CLEAN, false, "");
     r = ask_for(what, n, 'y'); /* another object */
@@ -268,24 +270,24 @@ START_TEST(large_objects_leave_a_worker_for_small_ones)
     struct sp_scan_job *jobs[LONG_SCANS];
     struct sp_spool *body = body_of('L', LARGE, 'x');
     struct sp_scan_result r;
+    const int64_t start_us = sp_clock_mono_us();
     for (size_t i = 0; i < LONG_SCANS; i++)
         jobs[i] = sp_scan_job_new(&crew.client, &(struct sp_scan_body){ .spool = body }, "large");
-    usleep(50000);
-    for (size_t i = 0; i < LONG_SCANS; i++)
-        ck_assert(!sp_scan_job_wait(jobs[i], 0, &r));
-    const int64_t start_us = sp_clock_mono_us();
+    for (int i = 0; i < 400 && atomic_load(scans) < 3; i++)
+        usleep(1000);
     for (int i = 0; i < 5; i++) {
         r = ask_for('c', 10, 'x');
         check_result(&r, SP_OUTCOME_CLEAN, false, "");
     }
-    ck_assert_int_lt(sp_clock_mono_us() - start_us, 150000);
+    for (size_t i = 0; i < LONG_SCANS; i++)
+        ck_assert(!sp_scan_job_wait(jobs[i], 0, &r));
     ck_assert_uint_eq(atomic_load(scans), 3 + 5);
     for (size_t i = 0; i < LONG_SCANS; i++) {
         ck_assert(sp_scan_job_wait(jobs[i], -1, &r));
         check_result(&r, SP_OUTCOME_CLEAN, false, "");
         sp_scan_job_free(&jobs[i]);
     }
-    ck_assert_int_ge(sp_clock_mono_us() - start_us, 450000); /* one waited for another */
+    ck_assert_int_ge(sp_clock_mono_us() - start_us, 2 * LONG_SCAN_US); /* one waited for another */
     sp_spool_free(&body);
     stop();
 }
@@ -294,21 +296,19 @@ END_TEST
 START_TEST(waiting_for_the_lane_ends_in_overload)
 {
     start(4, 4);
-    crew.client.queue_ms = 150;
+    crew.client.queue_ms = 600;
     struct sp_scan_job *jobs[LONG_SCANS];
     struct sp_spool *body = body_of('L', LARGE, 'x');
     struct sp_scan_result r;
     unsigned overloads = 0;
     for (size_t i = 0; i < LONG_SCANS; i++)
         jobs[i] = sp_scan_job_new(&crew.client, &(struct sp_scan_body){ .spool = body }, "large");
-    const int64_t start_us = sp_clock_mono_us();
     for (int left = LONG_SCANS; left > 0; usleep(1000))
         for (size_t i = 0; i < LONG_SCANS; i++)
             if (jobs[i] && sp_scan_job_wait(jobs[i], 0, &r)) {
                 if (r.outcome == SP_OUTCOME_OVERLOAD) {
                     overloads++;
                     check_result(&r, SP_OUTCOME_OVERLOAD, false, "too many long scans");
-                    ck_assert_int_lt(sp_clock_mono_us() - start_us, 250000);
                 } else {
                     check_result(&r, SP_OUTCOME_CLEAN, false, "");
                 }
@@ -354,8 +354,11 @@ static void check_lowered(char what, size_t n, unsigned after_ms, int nice)
     struct sp_scan_job *job = sp_scan_job_new(&crew.client, &(struct sp_scan_body){ .spool = body }, "long");
     const unsigned slot = busy_slot();
     const pid_t pid = atomic_load(&crew.board->workers[slot].pid);
+    const int own = getpriority(PRIO_PROCESS, 0), want = nice > own ? nice : own;
     usleep(after_ms * 1000);
-    ck_assert_int_eq(getpriority(PRIO_PROCESS, (id_t) pid), nice);
+    for (int i = 0; i < 1000 && getpriority(PRIO_PROCESS, (id_t) pid) != want; i++)
+        usleep(1000);
+    ck_assert_int_eq(getpriority(PRIO_PROCESS, (id_t) pid), want);
     ck_assert(sp_scan_job_wait(job, -1, &r));
     check_result(&r, SP_OUTCOME_CLEAN, false, "");
     int32_t now = pid;
@@ -366,7 +369,7 @@ static void check_lowered(char what, size_t n, unsigned after_ms, int nice)
     r = ask_for('c', 10, 'x');
     check_result(&r, SP_OUTCOME_CLEAN, false, "");
     for (unsigned i = 0; i < 2; i++)
-        ck_assert_int_eq(getpriority(PRIO_PROCESS, (id_t) atomic_load(&crew.board->workers[i].pid)), 0);
+        ck_assert_int_eq(getpriority(PRIO_PROCESS, (id_t) atomic_load(&crew.board->workers[i].pid)), own);
     sp_scan_job_free(&job);
     sp_spool_free(&body);
     stop();

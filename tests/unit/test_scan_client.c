@@ -119,7 +119,7 @@ static void fill_table(uint64_t size)
 static struct sp_scan_result ask_extents(size_t body_bytes, size_t n_extents)
 {
     fake_scanner_start(&fake, "c");
-    struct sp_scan_client client = { .queue_ms = 150, .scan_ms = 300 };
+    struct sp_scan_client client = { .queue_ms = 10000, .scan_ms = 10000 };
     memcpy(client.socket_path, fake.path, sizeof(client.socket_path));
     struct sp_spool *body = body_of(body_bytes);
     struct sp_scan_result result;
