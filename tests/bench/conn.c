@@ -1,4 +1,4 @@
-/* ICAP as a client speaks it (RFC 3507 4.4 to 4.6). The request is built once a connection; only the digits in its URLs change
+/* ICAP as a client speaks it (RFC 3507 4.4 to 4.6). The request is built once a class of bodies; only the digits in its URLs change
  * from one transaction to the next, so that the generator takes little of the processors that it measures. */
 #include "config.h"
 
@@ -29,46 +29,47 @@ static size_t build_request_head(const struct conn_target *target, char *out, si
         agent, target->is_reqmod ? "Cache-Control: max-age=259200\r\n" : "");
 }
 
-static size_t build_response_head(const struct conn_target *target, size_t body_bytes, char *out, size_t room)
+static size_t build_response_head(size_t body_bytes, const char *type, char *out, size_t room)
 {
     return (size_t) snprintf(out, room,
         "HTTP/1.1 200 OK\r\nDate: Mon, 02 Jun 2025 10:00:00 GMT\r\nServer: Apache\r\nLast-Modified: Sun, 01 Jun 2025 09:00:00 GMT\r\n"
-        "ETag: \"5f1c-63a2\"\r\nCache-Control: max-age=60\r\nContent-Type: text/%s; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
-        target->is_html ? "html" : "plain", body_bytes);
+        "ETag: \"5f1c-63a2\"\r\nCache-Control: max-age=60\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+        type, body_bytes);
 }
 
-static void build(struct conn *c)
+void conn_head_init(struct conn_head *head, const struct conn_target *t, size_t body_bytes, const char *type)
 {
-    const struct conn_target *t = c->target;
-    char request[1024], response[1024], encapsulated[128];
+    char request[1024], response[1024], encapsulated[128], preview[32] = "";
     size_t request_bytes = build_request_head(t, request, sizeof request);
-    size_t response_bytes = t->is_reqmod ? 0 : build_response_head(t, c->body->n, response, sizeof response);
-    size_t preview = t->is_reqmod ? 0 : (c->body->n < t->preview ? c->body->n : t->preview);
+    size_t response_bytes = t->is_reqmod ? 0 : build_response_head(body_bytes, type, response, sizeof response);
+    size_t first = t->is_reqmod ? 0 : body_bytes;
+    if (t->is_previewing && !t->is_reqmod && t->preview < body_bytes)
+        first = t->preview;
     response[response_bytes] = '\0';
+    if (t->is_previewing)
+        snprintf(preview, sizeof preview, "Preview: %zu\r\n", t->is_reqmod ? 0 : t->preview);
     if (t->is_reqmod)
         snprintf(encapsulated, sizeof encapsulated, "req-hdr=0, null-body=%zu", request_bytes);
     else
         snprintf(encapsulated, sizeof encapsulated, "req-hdr=0, res-hdr=%zu, res-body=%zu", request_bytes, request_bytes + response_bytes);
-    int n = snprintf(c->head, sizeof c->head,
+    int n = snprintf(head->text, sizeof head->text,
         "%s icap://127.0.0.1:%u/%s ICAP/1.0\r\nHost: 127.0.0.1:%u\r\nDate: Mon, 02 Jun 2025 10:00:00 GMT\r\nEncapsulated: %s\r\n"
-        "Preview: %zu\r\nAllow: 204\r\nX-Client-IP: 127.0.0.1\r\n\r\n%s%s",
-        t->is_reqmod ? "REQMOD" : "RESPMOD", t->port, t->service, t->port, encapsulated, t->is_reqmod ? 0 : t->preview, request, response);
-    if (n > 0 && (size_t) n < sizeof c->head && preview > 0)
-        n += snprintf(c->head + n, sizeof c->head - (size_t) n, "%zx\r\n", preview);
-    if (n <= 0 || (size_t) n >= sizeof c->head)
+        "%sAllow: 204\r\nX-Client-IP: 127.0.0.1\r\n%s\r\n%s%s",
+        t->is_reqmod ? "REQMOD" : "RESPMOD", t->port, t->service, t->port, encapsulated, preview, t->extra, request, response);
+    if (n > 0 && (size_t) n < sizeof head->text && first > 0)
+        n += snprintf(head->text + n, sizeof head->text - (size_t) n, "%zx\r\n", first);
+    if (n <= 0 || (size_t) n >= sizeof head->text)
         bench_die("request too long");
-    c->head_bytes = (size_t) n;
-    c->url_at = (size_t) (strstr(c->head, "/items/") - c->head) + strlen("/items/");
+    head->n = (size_t) n;
+    head->url_at = (size_t) (strstr(head->text, "/items/") - head->text) + strlen("/items/");
 }
 
-void conn_init(struct conn *c, const struct conn_target *target, const struct bench_body *body)
+void conn_init(struct conn *c, const struct conn_target *target)
 {
     memset(c, 0, sizeof *c);
     c->target = target;
-    c->body = body;
     c->fd = -1;
     c->state = CONN_IDLE;
-    build(c);
 }
 
 void conn_close(struct conn *c)
@@ -116,21 +117,22 @@ static void set_part(struct conn *c, int i, const void *p, size_t n)
 
 static void queue_head(struct conn *c)
 {
-    size_t preview = c->target->preview;
-    bool is_whole = c->target->is_reqmod || c->body->n <= preview;
+    const struct conn_target *t = c->target;
+    bool is_whole = t->is_reqmod || !t->is_previewing || c->body->n <= t->preview;
+    const char *end = is_whole && t->is_previewing ? end_of_whole_body : end_of_body;
     c->part = 0;
     c->n_parts = 1;
     c->is_rest_due = !is_whole;
-    set_part(c, 0, c->head, c->head_bytes);
-    if (c->target->is_reqmod)
+    set_part(c, 0, c->head.text, c->head.n);
+    if (t->is_reqmod)
         return;
-    if (preview == 0) {
+    if (!is_whole && t->preview == 0) {
         set_part(c, 1, "0\r\n\r\n", 5);
         c->n_parts = 2;
         return;
     }
-    set_part(c, 1, c->body->p, is_whole ? c->body->n : preview);
-    set_part(c, 2, is_whole ? end_of_whole_body : end_of_body, is_whole ? sizeof end_of_whole_body - 1 : sizeof end_of_body - 1);
+    set_part(c, 1, c->body->p, is_whole ? c->body->n : t->preview);
+    set_part(c, 2, end, strlen(end));
     c->n_parts = 3;
 }
 
@@ -167,14 +169,17 @@ static int send_parts(struct conn *c)
     return 1;
 }
 
-enum conn_answer conn_begin(struct conn *c, const struct bench_body *body, uint64_t serial)
+enum conn_answer conn_begin(struct conn *c, const struct conn_head *head, const struct bench_body *body, uint64_t serial)
 {
     if (c->is_closing)
         conn_close(c);
     if (c->fd < 0 && dial(c) != 0)
         return fail(c, "cannot connect");
     c->body = body;
-    bench_hex(c->head + c->url_at, bench_mix(serial));
+    if (c->head_of != head)
+        c->head = *head;
+    c->head_of = head;
+    bench_hex(c->head.text + c->head.url_at, bench_mix(serial));
     queue_head(c);
     c->in_at = c->in_end = 0;
     c->state = CONN_ICAP_HEAD;
@@ -267,8 +272,11 @@ static enum conn_answer take_http_head(struct conn *c)
 static enum conn_answer take_chunk_data(struct conn *c)
 {
     size_t n = c->in_end - c->in_at < c->chunk_left ? c->in_end - c->in_at : c->chunk_left;
-    if (!c->is_block && (!c->body || c->body_at + n > c->body->n || memcmp(c->in + c->in_at, c->body->p + c->body_at, n) != 0))
-        return fail(c, "the body came back changed");
+    if (!c->is_block && (!c->body || c->body_at + n > c->body->n || memcmp(c->in + c->in_at, c->body->p + c->body_at, n) != 0)) {
+        if (!c->target->is_page_a_refusal)
+            return fail(c, "the body came back changed");
+        c->is_block = true;
+    }
     c->body_at += n;
     c->in_at += n;
     c->chunk_left -= n;

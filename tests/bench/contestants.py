@@ -73,6 +73,8 @@ class Contestant:
     name = ""
     title = ""
     scans = True  # must refuse the test signature before its numbers count
+    service = reqmod_service = ""
+    load_options = ()
 
     def __init__(self, bench):
         self.bench = bench
@@ -109,10 +111,30 @@ class Contestant:
     def takes(self, row):
         return True
 
+    def preview_to_send(self):
+        return "none"
+
+    def load_command(self, mode, size, form, kind, seed, warm_s, run_s, connections):
+        service = self.reqmod_service if mode == "reqmod" and self.reqmod_service else self.service
+        return [self.bench.tool("load"), "-p", str(self.port), "-s", service, "-m", mode, "-b", str(size), "-T", form, "-k", kind,
+                "-c", str(connections), "-t", str(run_s), "-w", str(warm_s), "-S", str(seed), "-P", str(self.preview_to_send()),
+                *self.load_options]
+
+    def measure(self, row, kind, seed, warm_s, run_s, size=None, form=None):
+        """By the load generator, over ICAP."""
+        return run_load(self.load_command(row.mode, size or row.size, form or self.bench.form(row), kind, seed, warm_s, run_s,
+                                          self.bench.connections_for(row)), warm_s + run_s)
+
+
+def run_load(command, seconds):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=seconds + 120)
+    if not done.stdout.startswith("{"):
+        raise Failed(f"the load generator failed: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
 
 class CIcap(Contestant):
     """A c-icap with one service in it."""
-    service = ""
     preview = 0  # bytes, as the service announces it and Squid then sends
 
     def config(self):
@@ -154,11 +176,14 @@ class CIcap(Contestant):
             raise Failed("the service wants no preview at all, which the load generator cannot do")
         return int(match.group(1))
 
+    def settings(self):
+        return self.bench.settings
+
     def write_config(self):
         self.port = free_port()
         tmp = os.path.join(self.dir, "tmp")
         os.makedirs(tmp, exist_ok=True)
-        lines = [f"{key} {value}" for key, value in self.bench.settings.items()]
+        lines = [f"{key} {value}" for key, value in self.settings().items()]
         lines += [
             f"PidFile {self.dir}/c-icap.pid",
             f"CommandsSocket {self.dir}/c-icap.ctl",
@@ -178,15 +203,8 @@ class CIcap(Contestant):
         with open(os.path.join(self.dir, "c-icap.conf"), "w", encoding="utf-8") as f:
             f.write("\n".join(lines + self.config()) + "\n")
 
-    def measure(self, row, kind, seed, warm_s, run_s, size=None):
-        command = [self.bench.tool("load"), "-p", str(self.port), "-s", self.service, "-m", row.mode, "-b", str(size or row.size),
-                   "-T", self.bench.body_type, "-k", kind, "-c", str(self.bench.connections), "-t", str(run_s), "-w", str(warm_s),
-                   "-S", str(seed), "-P", str(self.preview if self.bench.preview is None else self.bench.preview)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
-                              timeout=warm_s + run_s + 120)
-        if not done.stdout.startswith("{"):
-            raise Failed(f"the load generator failed: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+    def preview_to_send(self):
+        return self.preview if self.bench.preview is None else self.bench.preview
 
 
 class Echo(CIcap):
@@ -201,9 +219,10 @@ class Echo(CIcap):
 
 class VirusScan(CIcap):
     name, title, service = "virus_scan", "virus_scan", "virus_scan"
+    engine = "clamav_mod.so"
 
     def missing(self):
-        for module in ("virus_scan.so", "clamav_mod.so"):
+        for module in ("virus_scan.so", self.engine):
             if not os.path.exists(os.path.join(self.bench.modules, module)):
                 return f"{module} is not installed (Debian: apt-get install libc-icap-mod-virus-scan)"
         return None
@@ -211,7 +230,7 @@ class VirusScan(CIcap):
     def environment(self):
         return dict(os.environ, LD_PRELOAD=self.bench.tool("dbdir.so"), BENCH_DATABASE=self.bench.database)
 
-    def config(self):
+    def engine_lines(self):
         return [
             "Module common clamav_mod.so",
             f"clamav_mod.TmpDir {self.dir}/tmp",
@@ -219,14 +238,18 @@ class VirusScan(CIcap):
             f"clamav_mod.MaxFileSizeInArchive {LIMITS['file_size']}",
             f"clamav_mod.MaxScanSize {LIMITS['scan_size']}",
             f"clamav_mod.MaxRecLevel {LIMITS['recursion']}",
+            "virus_scan.DefaultEngine clamav",
+        ]
+
+    def config(self):
+        return self.engine_lines()[:-1] + [
             "Service virus_scan virus_scan.so",
             "virus_scan.ScanFileTypes TEXT DATA EXECUTABLE ARCHIVE GIF JPEG MSOFFICE STREAM DOCUMENT",
             # As Debian ships it. With both at 0 it sends the head before the scan, and a refusal is an empty 200.
             "virus_scan.SendPercentData 5",
             "virus_scan.StartSendPercentDataAfter 2M",
             f"virus_scan.MaxObjectSize {LIMITS['file_size']}",
-            "virus_scan.DefaultEngine clamav",
-        ]
+        ] + self.engine_lines()[-1:]
 
 
 EXCEPTIONS = 200
@@ -234,6 +257,7 @@ EXCEPTIONS = 200
 
 class Sallyport(CIcap):
     name, title, service = "sallyport", "sallyport", "sallyport"
+    scan_options = ""
 
     def missing(self):
         for path in (self.bench.module, self.bench.scand):
@@ -248,7 +272,7 @@ class Sallyport(CIcap):
                 f'page_template = "{source}/etc/templates/block.html";\n'
                 f'log : {{ file = "{self.dir}/decisions.log"; }};\n'
                 f'spool : {{ dir = "{self.dir}/spool"; }};\n'
-                f'scan : {{ database = [ "{self.bench.database}" ]; }};\n'
+                f'scan : {{ database = [ "{self.bench.database}" ]; {self.scan_options} }};\n'
                 f'lists = ( {{ name = "bench"; file = "{self.dir}/domains.txt"; category = "anonymous-proxy"; action = "block"; }} );\n'
                 f'exceptions = ( {", ".join(self.exceptions())} );\n')
 
@@ -280,6 +304,12 @@ class Sallyport(CIcap):
             time.sleep(0.05)
         super().start()
 
+    def status(self):
+        """The scanner's scoreboard and the counters, from the command line program."""
+        done = subprocess.run([os.path.join(self.bench.build, "sallyport"), "status", "-c", os.path.join(self.dir, "sallyport.conf"), "--json"],
+                              capture_output=True, text=True, timeout=20, check=False)
+        return json.loads(done.stdout)
+
     def is_ready(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
             try:
@@ -308,15 +338,12 @@ class Direct(Contestant):
         if self.helper.stdout.readline().strip() != "ready":
             raise Failed(f"libclamav does not load the signatures{self.log_tail()}")
 
-    def measure(self, row, kind, seed, warm_s, run_s, size=None):
-        self.helper.stdin.write(f"{size or row.size} {self.bench.body_type} {kind} {seed} {warm_s} {run_s}\n")
+    def measure(self, row, kind, seed, warm_s, run_s, size=None, form=None):
+        self.helper.stdin.write(f"{size or row.size} {form or self.bench.form(row)} {kind} {seed} {warm_s} {run_s}\n")
         line = self.helper.stdout.readline()
         if not line:
             raise Failed(f"the program that calls libclamav ended{self.log_tail()}")
         return json.loads(line)
-
-
-ALL = [Echo, Direct, VirusScan, Sallyport]
 
 
 def find_modules_dir():

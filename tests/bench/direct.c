@@ -2,12 +2,12 @@
  * Reads jobs from standard input, one a line, so that it can take its turn between the other contestants:
  *
  *   direct DIR PROCESSES        DIR is the directory of signatures
- *   BYTES text|html unseen|seen|eicar SEED WARM-SECONDS SECONDS
+ *   BYTES FORM unseen|seen|eicar|half SEED WARM-SECONDS SECONDS
  *
  * and answers each with one line of JSON. "ready" comes first, when the engine is loaded. Limits and options are those of scand. */
 #include "config.h"
 
-#include "common.h"
+#include "bodies.h"
 
 #include <clamav.h>
 #include <inttypes.h>
@@ -20,10 +20,10 @@
 
 #define MAX_PROCESSES 64
 #define MAX_TIMES (1u << 18) /* latencies kept a process */
+#define MAX_FORM 16
 
 struct job {
     size_t bytes;
-    int html;
     enum bench_kind kind;
     uint64_t seed;
     double warm_s, run_s;
@@ -76,30 +76,22 @@ static cl_error_t scan(struct cl_engine *engine, const struct bench_body *body)
     return ret;
 }
 
-static void work(struct cl_engine *engine, const struct job *job, unsigned worker, struct tally *tally)
+static void work(struct cl_engine *engine, const struct job *job, const struct bench_mixture *mixture, unsigned worker, struct tally *tally)
 {
-    struct bench_body bodies[BENCH_SEEN_BODIES];
-    unsigned n_bodies = job->kind == BENCH_SEEN ? BENCH_SEEN_BODIES : 1;
-    for (unsigned i = 0; i < n_bodies; i++) {
-        if (job->kind == BENCH_EICAR)
-            bench_body_init_eicar(&bodies[i], job->bytes, i);
-        else
-            bench_body_init(&bodies[i], job->bytes, job->html, i + worker * (job->kind == BENCH_UNSEEN));
-    }
+    struct bench_body *own = bench_alloc(BENCH_MAX_CLASSES * sizeof *own);
     uint64_t cpu = bench_cpu_us(), start = bench_now_us(), warm = start + (uint64_t) (job->warm_s * 1e6),
              end = warm + (uint64_t) (job->run_s * 1e6);
-    uint64_t now = start;
+    uint64_t first = job->kind == BENCH_SEEN ? 0 : (job->seed << 40) + ((uint64_t) worker << 32), now = start;
+    size_t class;
     do { /* once at least: without time it is a question about one body */
-        struct bench_body *body = &bodies[tally->all % n_bodies];
-        if (job->kind == BENCH_UNSEEN)
-            bench_body_stamp(body, (job->seed << 40) + ((uint64_t) worker << 32) + tally->all);
+        const struct bench_body *body = bench_pick(mixture, own, first + tally->all, &class);
         uint64_t begin = now;
         tally->all++;
         cl_error_t ret = scan(engine, body);
         now = bench_now_us();
         tally->found += ret == CL_VIRUS;
         tally->failed += ret != (job->kind == BENCH_EICAR ? CL_VIRUS : CL_CLEAN);
-        if (begin < warm || now > end)
+        if (now < warm || now > end)
             continue;
         if (tally->n_times < MAX_TIMES)
             tally->times[tally->n_times++] = (uint32_t) (now - begin);
@@ -130,7 +122,7 @@ static void report(const struct job *job, const struct tally *tallies, unsigned 
     bench_times_fini(&times);
 }
 
-static void run_job(struct cl_engine *engine, const struct job *job, unsigned processes)
+static void run_job(struct cl_engine *engine, const struct job *job, const struct bench_mixture *mixture, unsigned processes)
 {
     size_t bytes = processes * sizeof(struct tally);
     struct tally *tallies = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -142,7 +134,7 @@ static void run_job(struct cl_engine *engine, const struct job *job, unsigned pr
         if (pid < 0)
             bench_die("fork");
         if (pid == 0) {
-            work(engine, job, i, &tallies[i]);
+            work(engine, job, mixture, i, &tallies[i]);
             _exit(0);
         }
     }
@@ -157,26 +149,32 @@ static void run_job(struct cl_engine *engine, const struct job *job, unsigned pr
 
 int main(int argc, char **argv)
 {
-    char line[256], type[8], kind[8];
+    char line[256], form[MAX_FORM], kind[8];
     unsigned processes = argc == 3 ? (unsigned) strtoul(argv[2], NULL, 10) : 0;
     if (processes == 0 || processes > MAX_PROCESSES) {
         fputs("usage: direct DIR PROCESSES\n", stderr);
         return 2;
     }
     struct cl_engine *engine = load_engine(argv[1]);
+    struct bench_mixture *mixture = bench_alloc(sizeof *mixture);
     puts("ready");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         struct job job = { .bytes = 0 };
-        if (sscanf(line, "%zu %7s %7s %" SCNu64 " %lf %lf", &job.bytes, type, kind, &job.seed, &job.warm_s, &job.run_s) != 6 ||
+        if (sscanf(line, "%zu %15s %7s %" SCNu64 " %lf %lf", &job.bytes, form, kind, &job.seed, &job.warm_s, &job.run_s) != 6 ||
             bench_kind_parse(kind) < 0) {
             fprintf(stderr, "direct: not a job: %s", line);
             return 2;
         }
-        job.html = strcmp(type, "html") == 0;
         job.kind = (enum bench_kind) bench_kind_parse(kind);
-        run_job(engine, &job, processes);
+        if (!bench_mixture_init(mixture, form, job.bytes, job.kind)) {
+            fprintf(stderr, "direct: no such form of body: %s\n", form);
+            return 2;
+        }
+        run_job(engine, &job, mixture, processes);
+        bench_mixture_fini(mixture);
     }
+    free(mixture);
     cl_engine_free(engine);
     return 0;
 }

@@ -1,8 +1,11 @@
 /* The load generator: some kept-alive connections, each with one transaction at a time, for a fixed time; one thread, epoll. Every
  * answer is checked; a wrong one counts as failed. Prints one line of JSON; the exit status is 1 if a transaction failed.
  *
- *   load -p PORT -s SERVICE -m reqmod|respmod [-b BYTES] [-T text|html] [-k unseen|seen|eicar] [-c CONNECTIONS]
- *        [-t SECONDS] [-w WARM-SECONDS] [-S SEED] [-P PREVIEW] */
+ *   load -p PORT -s SERVICE -m reqmod|respmod [-b BYTES] [-T FORM] [-k unseen|seen|eicar|half] [-c CONNECTIONS]
+ *        [-t SECONDS] [-w WARM-SECONDS] [-S SEED] [-P PREVIEW|none] [-g PAUSE-US] [-x ICAP-FIELD] [-r]
+ *
+ * What ends in the measured time counts, whenever it began: else long transactions would count for less than they are. -g: each
+ * connection rests so long after an answer. -r: a changed body is a refusal. */
 #include "config.h"
 
 #include "common.h"
@@ -23,10 +26,13 @@
 
 struct options {
     struct conn_target target;
+    const char *form;
     size_t bytes;
     enum bench_kind kind;
     unsigned connections;
     double run_s, warm_s;
+    uint64_t pause_us;
+    char extra[256];
     uint64_t seed;
 };
 
@@ -39,8 +45,10 @@ struct load {
     const struct options *options;
     int epoll;
     struct conn *conns;
-    struct bench_body *own;  /* a body for each connection */
-    struct bench_body *seen; /* BENCH_SEEN_BODIES shared ones, or NULL */
+    uint64_t *due;                               /* when each connection may go on */
+    struct bench_body (*own)[BENCH_MAX_CLASSES]; /* of each connection */
+    struct bench_mixture mixture;
+    struct conn_head heads[BENCH_MAX_CLASSES];
     uint64_t serial, warm_us, end_us;
     unsigned busy;
     uint64_t all, counted, failed, blocked, clean_204, clean_200;
@@ -69,17 +77,6 @@ static void watch(struct load *l, struct conn *c, int op)
     c->is_watched = true;
 }
 
-static const struct bench_body *choose_body(struct load *l, size_t i)
-{
-    if (l->options->target.is_reqmod)
-        return NULL;
-    if (l->seen)
-        return &l->seen[l->serial % BENCH_SEEN_BODIES];
-    if (l->options->kind == BENCH_UNSEEN)
-        bench_body_stamp(&l->own[i], (l->options->seed << 40) + l->serial);
-    return &l->own[i];
-}
-
 static void finish(struct load *l, const struct conn *c, enum conn_answer got, uint64_t now)
 {
     bool is_wrong = (got == CONN_BLOCKED) != (l->options->kind == BENCH_EICAR);
@@ -92,7 +89,7 @@ static void finish(struct load *l, const struct conn *c, enum conn_answer got, u
         note_failure(l, c->error);
     else if (is_wrong)
         note_failure(l, got == CONN_BLOCKED ? "a clean body was refused" : "the test signature passed");
-    else if (c->begin_us >= l->warm_us && now <= l->end_us) {
+    else if (now >= l->warm_us && now <= l->end_us) {
         l->counted++;
         bench_times_add(&l->times, now - c->begin_us);
     }
@@ -109,8 +106,10 @@ static void update_watch(struct load *l, struct conn *c, bool was_wanted)
 static void begin(struct load *l, struct conn *c)
 {
     bool was_wanted = c->is_writable_wanted;
-    size_t i = (size_t) (c - l->conns);
-    enum conn_answer answer = conn_begin(c, choose_body(l, i), (l->options->seed << 40) + l->serial);
+    size_t i = (size_t) (c - l->conns), class = 0;
+    uint64_t serial = (l->options->kind == BENCH_SEEN ? 0 : l->options->seed << 40) + l->serial;
+    const struct bench_body *body = l->options->target.is_reqmod ? NULL : bench_pick(&l->mixture, l->own[i], serial, &class);
+    enum conn_answer answer = conn_begin(c, &l->heads[class], body, serial);
     l->serial++;
     l->busy++;
     update_watch(l, c, was_wanted);
@@ -128,15 +127,17 @@ static void drive(struct load *l, struct conn *c)
         return;
     uint64_t now = bench_now_us();
     finish(l, c, answer, now);
-    if (now < l->end_us)
+    l->due[c - l->conns] = now + l->options->pause_us;
+    if (now < l->end_us && l->options->pause_us == 0)
         begin(l, c);
 }
 
-/* Connections that failed to begin try again now and then: a dead server must not make a storm of them. */
+/* Connections that failed to begin try again now and then: a dead server must not make a storm of them. Others have rested. */
 static void begin_idle(struct load *l)
 {
-    for (unsigned i = 0; i < l->options->connections && bench_now_us() < l->end_us; i++)
-        if (l->conns[i].state == CONN_IDLE)
+    uint64_t now = bench_now_us();
+    for (unsigned i = 0; i < l->options->connections && now < l->end_us; i++)
+        if (l->conns[i].state == CONN_IDLE && l->due[i] <= now)
             begin(l, &l->conns[i]);
 }
 
@@ -161,8 +162,9 @@ static void run(struct load *l)
     l->end_us = l->warm_us + (uint64_t) (l->options->run_s * 1e6);
     for (unsigned i = 0; i < l->options->connections; i++)
         begin(l, &l->conns[i]);
+    int tick_ms = l->options->pause_us ? 1 : TICK_MS;
     while (l->busy > 0 || bench_now_us() < l->end_us) {
-        int n = epoll_wait(l->epoll, events, (int) (sizeof events / sizeof events[0]), TICK_MS);
+        int n = epoll_wait(l->epoll, events, (int) (sizeof events / sizeof events[0]), tick_ms);
         if (n < 0 && errno != EINTR)
             bench_die("epoll_wait");
         for (int i = 0; i < n; i++) {
@@ -172,10 +174,10 @@ static void run(struct load *l)
             else
                 drive(l, c);
         }
-        if (n == 0) {
+        if (n == 0)
             expire(l, bench_now_us());
+        if (n == 0 || l->options->pause_us)
             begin_idle(l);
-        }
     }
 }
 
@@ -197,22 +199,18 @@ static void report(struct load *l)
 static void prepare(struct load *l)
 {
     const struct options *o = l->options;
+    const struct bench_mixture *m = &l->mixture;
     l->conns = bench_alloc(o->connections * sizeof *l->conns);
     l->own = bench_alloc(o->connections * sizeof *l->own);
-    if (o->kind == BENCH_SEEN && !o->target.is_reqmod) {
-        l->seen = bench_alloc(BENCH_SEEN_BODIES * sizeof *l->seen);
-        for (unsigned i = 0; i < BENCH_SEEN_BODIES; i++)
-            bench_body_init(&l->seen[i], o->bytes, o->target.is_html, i);
+    l->due = bench_alloc(o->connections * sizeof *l->due);
+    if (!bench_mixture_init(&l->mixture, o->form, o->bytes, o->kind)) {
+        fprintf(stderr, "load: no such form of body: %s\n", o->form);
+        exit(2);
     }
-    for (unsigned i = 0; i < o->connections; i++) {
-        if (o->kind == BENCH_EICAR)
-            bench_body_init_eicar(&l->own[i], o->bytes, i);
-        else if (!l->seen)
-            bench_body_init(&l->own[i], o->bytes, o->target.is_html, i);
-        else
-            l->own[i].n = o->bytes;
-        conn_init(&l->conns[i], &o->target, &l->own[i]);
-    }
+    for (size_t c = 0; c < m->n_classes; c++)
+        conn_head_init(&l->heads[c], &o->target, m->classes[c].base.n, bench_content_type(m->classes[c].form));
+    for (unsigned i = 0; i < o->connections; i++)
+        conn_init(&l->conns[i], &o->target);
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0)
         bench_die("epoll_create1");
@@ -222,84 +220,107 @@ static void release(struct load *l)
 {
     for (unsigned i = 0; i < l->options->connections; i++) {
         conn_close(&l->conns[i]);
-        bench_body_fini(&l->own[i]);
+        bench_own_fini(l->own[i]);
     }
-    for (unsigned i = 0; l->seen && i < BENCH_SEEN_BODIES; i++)
-        bench_body_fini(&l->seen[i]);
+    bench_mixture_fini(&l->mixture);
     free(l->conns);
     free(l->own);
-    free(l->seen);
+    free(l->due);
     bench_times_fini(&l->times);
     close(l->epoll);
 }
 
 static void usage(void)
 {
-    fputs("usage: load -p PORT -s SERVICE -m reqmod|respmod [-b BYTES] [-T text|html] [-k unseen|seen|eicar] [-c CONNECTIONS]\n"
-          "            [-t SECONDS] [-w WARM-SECONDS] [-S SEED] [-P PREVIEW]\n",
+    fputs("usage: load -p PORT -s SERVICE -m reqmod|respmod [-b BYTES] [-T text|html|script|pdf|package|mixed]\n"
+          "            [-k unseen|seen|eicar|half] [-c CONNECTIONS] [-t SECONDS] [-w WARM-SECONDS] [-S SEED] [-P PREVIEW|none]\n"
+          "            [-g PAUSE-US] [-x ICAP-FIELD] [-r]\n",
         stderr);
     exit(2);
 }
 
-static void parse_options(int argc, char **argv, struct options *o)
+static enum bench_kind parse_kind(const char *word)
 {
-    int kind, opt;
-    while ((opt = getopt(argc, argv, "p:s:m:b:T:k:c:t:w:S:P:")) != -1) {
-        switch (opt) {
-        case 'p':
-            o->target.port = (unsigned) strtoul(optarg, NULL, 10);
-            break;
-        case 's':
-            o->target.service = optarg;
-            break;
-        case 'm':
-            o->target.is_reqmod = strcmp(optarg, "reqmod") == 0;
-            break;
-        case 'b':
-            o->bytes = strtoul(optarg, NULL, 10);
-            break;
-        case 'T':
-            o->target.is_html = strcmp(optarg, "html") == 0;
-            break;
-        case 'k':
-            kind = bench_kind_parse(optarg);
-            if (kind < 0)
-                usage();
-            o->kind = (enum bench_kind) kind;
-            break;
-        case 'c':
-            o->connections = (unsigned) strtoul(optarg, NULL, 10);
-            break;
-        case 't':
-            o->run_s = strtod(optarg, NULL);
-            break;
-        case 'w':
-            o->warm_s = strtod(optarg, NULL);
-            break;
-        case 'S':
-            o->seed = strtoull(optarg, NULL, 10);
-            break;
-        case 'P':
-            o->target.preview = strtoul(optarg, NULL, 10);
-            break;
-        default:
-            usage();
-        }
-    }
-    if (o->target.port == 0 || !o->target.service || o->connections == 0 || o->connections > MAX_CONNECTIONS || optind != argc)
+    int kind = bench_kind_parse(word);
+    if (kind < 0)
         usage();
+    return (enum bench_kind) kind;
+}
+
+static void parse_option(struct options *o, int opt, const char *value)
+{
+    switch (opt) {
+    case 'p':
+        o->target.port = (unsigned) strtoul(value, NULL, 10);
+        break;
+    case 's':
+        o->target.service = value;
+        break;
+    case 'm':
+        o->target.is_reqmod = strcmp(value, "reqmod") == 0;
+        break;
+    case 'b':
+        o->bytes = strtoul(value, NULL, 10);
+        break;
+    case 'T':
+        o->form = value;
+        break;
+    case 'k':
+        o->kind = parse_kind(value);
+        break;
+    case 'c':
+        o->connections = (unsigned) strtoul(value, NULL, 10);
+        break;
+    case 't':
+        o->run_s = strtod(value, NULL);
+        break;
+    case 'w':
+        o->warm_s = strtod(value, NULL);
+        break;
+    case 'S':
+        o->seed = strtoull(value, NULL, 10);
+        break;
+    case 'P':
+        o->target.is_previewing = strcmp(value, "none") != 0;
+        o->target.preview = strtoul(value, NULL, 10);
+        break;
+    case 'g':
+        o->pause_us = strtoull(value, NULL, 10);
+        break;
+    case 'x':
+        snprintf(o->extra, sizeof o->extra, "%s\r\n", value);
+        break;
+    case 'r':
+        o->target.is_page_a_refusal = true;
+        break;
+    default:
+        usage();
+    }
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {
-        .target = { .preview = 1024 }, .bytes = 1024, .kind = BENCH_UNSEEN, .connections = 8, .run_s = 2, .seed = 1
-    };
-    parse_options(argc, argv, &options);
-    struct load load = { .options = &options };
-    prepare(&load);
-    run(&load);
-    report(&load);
-    release(&load);
-    return load.failed || load.all == 0 ? 1 : 0;
+    struct options options = { .target = { .preview = 1024, .is_previewing = true },
+        .form = "text",
+        .bytes = 1024,
+        .kind = BENCH_UNSEEN,
+        .connections = 8,
+        .run_s = 2,
+        .seed = 1 };
+    int opt;
+    while ((opt = getopt(argc, argv, "p:s:m:b:T:k:c:t:w:S:P:g:x:r")) != -1)
+        parse_option(&options, opt, optarg);
+    options.target.extra = options.extra;
+    if (options.target.port == 0 || !options.target.service || options.connections == 0 || options.connections > MAX_CONNECTIONS ||
+        optind != argc)
+        usage();
+    struct load *load = bench_alloc(sizeof *load);
+    load->options = &options;
+    prepare(load);
+    run(load);
+    report(load);
+    int status = load->failed || load->all == 0 ? 1 : 0;
+    release(load);
+    free(load);
+    return status;
 }

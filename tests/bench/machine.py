@@ -113,5 +113,8 @@ def describe(build_dir):
         "c-icap": package_version("c-icap"),
         "libclamav": first_line("pkg-config", "--modversion", "libclamav"),
         "virus_scan": package_version("libc-icap-mod-virus-scan"),
+        "clamd": package_version("clamav-daemon"),
+        "e2guardian": package_version("e2guardian"),
+        "squid": package_version("squid-openssl") or package_version("squid"),
         "sallyport": version.group(1) if version else None,
     }

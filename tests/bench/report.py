@@ -57,6 +57,45 @@ def ratios(cells, subject):
     return found
 
 
+def rate_goals(cells, subject, titles):
+    """The ratios that design asks for, in the form of the other goals."""
+    return [{"name": f"{x['row']}/{x['against']}", "title": f"{titles[x['row']]}, against {AGAINST[x['against']]}", "value": x["median"],
+             "text": f"{x['median']:.2f} x ({x['min']:.2f}-{x['max']:.2f})" + (f", {x['by_cpu']['median']:.2f} x by processor time" if x["by_cpu"] else ""),
+             "wanted": f">= {x['goal']:.2f} x", "met": x["median"] >= x["goal"]} for x in ratios(cells, subject)]
+
+
+def others(cells, rows, names, subject):
+    """Ratios to every contestant in every row, for the eye."""
+    lines = []
+    for r in rows:
+        line = [r["title"]]
+        for against in names + ["composed"]:
+            values = quotients(cells, r["name"], subject, against, rate)
+            line.append(f"{statistics.median(values):.2f}" if values else "-")
+        lines.append(line)
+    return lines
+
+
+def squid_text(result):
+    """Through Squid: latency of each, and what the service adds to it."""
+    s = result["squid"]
+    out = []
+    for title, key in (("median latency", "p50_us"), ("99th percentile", "p99_us")):
+        lines = []
+        for r in s["rows"]:
+            alone = [x for x in column(s["rounds"], r["name"], "squid", key) if x]
+            line = [r["title"]]
+            for c in s["contestants"]:
+                values = [x for x in column(s["rounds"], r["name"], c["name"], key) if x]
+                added = f" (+{statistics.median(values) - statistics.median(alone):,.0f})" if values and alone and c["name"] != "squid" else ""
+                line.append(f"{statistics.median(values):,.0f} us{added}" if values else "-")
+            lines.append(line)
+        out += [table([f"through Squid: {title} (added)"] + [c["title"] for c in s["contestants"]], lines), ""]
+    head = ["through Squid: transactions per second"] + [c["title"] for c in s["contestants"]]
+    out += [table(head, [[r["title"]] + [cell_text(s["rounds"], r["name"], c["name"]) for c in s["contestants"]] for r in s["rows"]]), ""]
+    return out
+
+
 def cell_text(cells, row, name):
     values = [x for x in column(cells, row, name) if x]
     if not values:
@@ -81,7 +120,8 @@ def render(result):
     m, s, cells = result["machine"], result["settings"], result["rounds"]
     rows, names = result["rows"], result["contestants"]
     out = [f"{m['cores']} cores, {m['cpu']}, {m['memory_mb']} MB, Linux {m['kernel']}, {m['system']}",
-           f"c-icap {m['c-icap']}, libclamav {m['libclamav']}, virus_scan {m['virus_scan']}, sallyport {m['sallyport']}",
+           f"c-icap {m['c-icap']}, libclamav {m['libclamav']}, virus_scan {m['virus_scan']}, clamd {m['clamd'] or '-'}, "
+           f"e2guardian {m['e2guardian'] or '-'}, Squid {m['squid'] or '-'}, sallyport {m['sallyport']}",
            f"{s['signatures']:,} signatures ({s['patterns']:,} of them patterns), {s['connections']} connections, {s['body']} bodies, "
            f"{len(cells)} rounds of {s['seconds']} s, c-icap: {s['c_icap']['StartServers']} children to begin with, "
            f"{s['c_icap']['ThreadsPerChild']} threads each",
@@ -92,13 +132,16 @@ def render(result):
                              ("processor time a transaction, load generator left out", "cpu_us_each", "us")):
         head = [title] + [n["title"] for n in names]
         out += [table(head, [[r["title"]] + [median_text(cells, r["name"], n["name"], key, unit) for n in names] for r in rows]), ""]
-    for subject in result["ratios"]:
-        lines = [[next(r["title"] for r in rows if r["name"] == x["row"]), AGAINST[x["against"]], f"{x['median']:.2f}",
-                  f"{x['min']:.2f}-{x['max']:.2f}", f"{x['by_cpu']['median']:.2f}" if x["by_cpu"] else "-",
-                  f">= {x['goal']:.2f}", "yes" if x["median"] >= x["goal"] else "no"]
-                 for x in result["ratios"][subject]]
-        if lines:
-            out += [table([f"{subject}: ratio", "against", "median", "range", "by processor time", "goal", "reached"], lines), ""]
+    if any(n["name"] == "sallyport" for n in names):
+        against = [n["name"] for n in names if n["name"] != "sallyport"]
+        titles = {n["name"]: n["title"] for n in names}
+        out += [table(["sallyport's rate, in that of"] + [titles[x] for x in against] + [AGAINST["composed"]],
+                      others(cells, rows, against, "sallyport")), ""]
+    if result["squid"]["rounds"]:
+        out += squid_text(result)
+    if result["goals"]:
+        word = {True: "yes", False: "NO", None: "?"}
+        out += [table(["goal", "measured", "wanted", "met"], [[g["title"], g["text"], g["wanted"], word[g["met"]]] for g in result["goals"]]), ""]
     lines = [[n["title"], f"{n['pss_kb'] / 1024:,.0f} MB" if n.get("pss_kb") else "-", n.get("processes", "-"),
               f"{n['largest_private_kb'] / 1024:,.1f} MB" if n.get("largest_private_kb") else "-"] for n in names]
     if result.get("decisions"):
@@ -106,9 +149,6 @@ def render(result):
         out += [f"One policy decision, {d['rules']} rules, {result['settings']['domains']:,} domains, {d['exceptions']} exceptions: median "
                 f"{d['p50_ns'] / 1000:.1f} us, 99 % within {d['p99_ns'] / 1000:.1f} us (goal: 20 us), 99.9 % within {d['p999_ns'] / 1000:.1f} us.", ""]
     out += [table(["memory after the load", "sum of PSS", "processes", "most private to one"], lines), ""]
-    engine, ours = (next((n["pss_kb"] for n in names if n["name"] == x and n.get("pss_kb")), None) for x in ("libclamav", "sallyport"))
-    if engine and ours:
-        out += [f"sallyport holds {(ours - engine) / 1024:+,.0f} MB beside one engine (goal: at most +150 MB).", ""]
     out.append(f"Other processes took {result['others']['median']:.0%} of this machine in the median measurement and "
                f"{result['others']['max']:.0%} in the worst. " +
                ("The ratios hold better than the rates; run again on a quiet machine." if result["others"]["max"] > 0.1 else "A quiet machine."))
