@@ -52,7 +52,13 @@ struct sp_board {
     /* since start */
     _Atomic uint64_t scans, infected, errors;
     _Atomic uint64_t crashed;   /* workers that died by themselves */
+    _Atomic uint64_t forbidden; /* of those: ended by the sandbox, for a system call that it does not allow */
     _Atomic uint64_t timed_out; /* workers stopped at their deadline */
+    _Atomic uint64_t replaced;  /* workers that made room for a fresh one: after a long scan, or one that nobody waited for any more */
+    _Atomic uint64_t culprits;  /* objects found to end workers, by all generations ... */
+    _Atomic uint64_t culprits_before;  /* ... and by those before the one that serves, which are forgotten */
+    _Atomic uint64_t culprits_refused; /* scans refused because they were of such an object */
+    _Atomic uint64_t requests_refused; /* from a user who may not ask, malformed, or not sent in time */
     _Atomic uint64_t refused;   /* engines that did not load or failed the self-test */
     char last_error[SP_BOARD_TEXT_SIZE]; /* newest refusal; written by the supervisor only; terminated */
     /* Loads since start, the first one included; one at a time. A load that is refused has its text in last_error before it is done. */
@@ -62,6 +68,7 @@ struct sp_board {
     char last_death[SP_BOARD_TEXT_SIZE]; /* why a worker crashed last; written by who reaped it; terminated */
     atomic_uint sandbox, landlock_abi; /* enum sp_sandbox_part */
     _Atomic uint64_t sandbox_scratch_bytes;
+    _Atomic int64_t seen_us; /* monotonic: when the supervisor was last at work, which is every second while it lives */
     struct sp_board_worker workers[SP_BOARD_MAX_WORKERS];
 };
 
@@ -74,8 +81,9 @@ void sp_board_close(const struct sp_board **board); /* unmaps; sets NULL */
 void sp_board_count_workers(const struct sp_board *board, unsigned *alive_out, unsigned *busy_out);
 
 /* The engine of the scanner that serves now, for whoever only wants to know when it changes: an update must be noticed also while
- * nothing is scanned. False, and *engine_out is left alone, if none serves: what a dead one left on its board does not count. Asks
- * for the process by its id, so all must share one process id namespace. */
+ * nothing is scanned. False, and *engine_out is left alone, if none serves: what a dead one left on its board counts for
+ * SP_BOARD_STALE_US at most. Goes by the time alone: in another container the process id says nothing. */
+#define SP_BOARD_STALE_US 10000000
 bool sp_board_engine(const char *path, uint64_t *engine_out) SP_MUST_CHECK;
 
 /* "landlock abi 7, seccomp, no_new_privs, limits; scratch tmpfs 512M"; what is missing is said too: "no landlock". */

@@ -20,6 +20,8 @@ bool sp_category_parse(struct sp_str name, enum sp_category *category_out);
 
 enum sp_mode { SP_MODE_ENFORCE, SP_MODE_MONITOR };
 enum sp_log_decisions { SP_LOG_NOTABLE, SP_LOG_ALL };
+enum sp_log_to { SP_LOG_TO_FILE, SP_LOG_TO_SYSLOG, SP_LOG_TO_JOURNAL };
+enum sp_log_urls { SP_LOG_URLS_FULL, SP_LOG_URLS_PATH, SP_LOG_URLS_HOST };
 
 struct sp_conf_list {
     char **items; /* owned */

@@ -17,8 +17,6 @@
 
 #include "sallyport/gate.h"
 
-enum sp_direction { SP_REQMOD, SP_RESPMOD };
-
 struct sp_txn;
 
 struct sp_txn_start {
@@ -98,6 +96,7 @@ struct sp_txn_result {
     const struct sp_rule *rule; /* or NULL */
     const char *signature; /* "" if none */
     const char *content_type; /* of the page */
+    const char *content_language; /* of the page; "" for forms that are for programs */
     size_t page_bytes;
     uint64_t body_bytes;
     struct sp_scan_reply scan; /* zeroed if the scanner was not asked */

@@ -5,6 +5,8 @@
 
 #include "sallyport/str.h"
 
+enum sp_direction { SP_REQMOD, SP_RESPMOD, SP_DIRECTION_COUNT };
+
 enum sp_outcome {
 #define SP_OUTCOME_ROW(id, name, action, configurable, when) SP_OUTCOME_##id,
 #include "sallyport/outcome.def"
@@ -19,6 +21,8 @@ enum sp_action {
     SP_ACTION_COUNT,  /* of those that a person can choose */
     SP_ACTION_NONE = SP_ACTION_COUNT /* nobody is there any more to deliver to or to refuse */
 };
+
+const char *sp_direction_name(enum sp_direction direction); /* "request", "response" */
 
 const char *sp_outcome_name(enum sp_outcome outcome); /* "clean", ...; never NULL */
 const char *sp_outcome_when(enum sp_outcome outcome); /* one line of help */

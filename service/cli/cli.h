@@ -3,6 +3,8 @@
 #ifndef SALLYPORT_CLI_H
 #define SALLYPORT_CLI_H
 
+#include "sallyport/str.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,15 +16,28 @@ enum sp_cli_exit { SP_CLI_OK = 0, SP_CLI_FOUND = 1 /* blocked, degraded */, SP_C
 /* Options that only some commands take; what was not given is NULL, 0 or false. */
 enum sp_cli_option {
     SP_CLI_ACCESS_LOG,
+    SP_CLI_ACTION,
+    SP_CLI_BLOCKED,
     SP_CLI_BODY,
     SP_CLI_CATEGORY,
     SP_CLI_CLIENT,
+    SP_CLI_COLOR,
     SP_CLI_FORCE,
     SP_CLI_HEADER,
+    SP_CLI_HOST,
+    SP_CLI_HTML,
+    SP_CLI_LINES,
+    SP_CLI_LISTEN,
+    SP_CLI_LOG,
     SP_CLI_NO_WAIT,
+    SP_CLI_OUTCOME,
     SP_CLI_RESPONSE,
     SP_CLI_RESPONSE_HEAD,
+    SP_CLI_RULE,
+    SP_CLI_SINCE,
     SP_CLI_SNI,
+    SP_CLI_TOKEN_FILE,
+    SP_CLI_UNTIL,
     SP_CLI_USER,
     SP_CLI_OPTION_COUNT
 };
@@ -51,7 +66,8 @@ struct sp_cli_command {
     enum sp_cli_exit (*run)(const struct sp_cli_options *options);
 };
 
-extern const struct sp_cli_command sp_cli_check, sp_cli_explain, sp_cli_reload, sp_cli_rules, sp_cli_scan, sp_cli_status;
+extern const struct sp_cli_command sp_cli_check, sp_cli_explain, sp_cli_find, sp_cli_metrics, sp_cli_reload, sp_cli_report, sp_cli_rules,
+    sp_cli_scan, sp_cli_status, sp_cli_tail;
 
 /* --- output.c: everything from outside is escaped here ------------------------------------------------------------- */
 
@@ -70,5 +86,8 @@ void sp_cli_json_add_bool(struct json_object *object, const char *key, bool is);
 void sp_cli_json_append(struct json_object *array, struct json_object *value); /* takes value */
 void sp_cli_json_append_text(struct json_object *array, const char *text);
 void sp_cli_json_print(struct json_object *object); /* one line; frees */
+/* JSON without control characters below a blank, and a newline. What else a terminal would obey or not show is escaped, so that it
+ * means the same. */
+void sp_cli_json_line(struct sp_str json);
 
 #endif

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "cli.h"
+#include "progress.h"
 
 #include "sallyport/inspect.h"
 #include "sallyport/message_parse.h"
@@ -120,7 +121,7 @@ static enum sp_status make_response(const struct input *in, struct sp_head **hea
 /* --- the transaction ---------------------------------------------------------------------------------------------------- */
 
 /* Feeds the body until there is a decision. False if the file could not be read to its end. */
-static bool feed(struct sp_txn *txn, const struct input *in)
+static bool feed(struct sp_txn *txn, const struct input *in, struct sp_progress *progress)
 {
     char piece[PIECE_BYTES];
     enum sp_step step = SP_STEP_BODY;
@@ -129,6 +130,7 @@ static bool feed(struct sp_txn *txn, const struct input *in)
         if (n < 0)
             return false;
         size_t taken;
+        sp_progress_add(progress, (size_t) n);
         step = n > 0 ? sp_txn_body(txn, piece, (size_t) n, &taken) : sp_txn_end(txn);
     }
     return true;
@@ -169,7 +171,8 @@ static void print_json(const struct input *in, const struct sp_txn_result *resul
     sp_cli_json_print(out);
 }
 
-static enum sp_cli_exit inspect(const struct sp_cli_options *options, struct sp_gate *gate, const struct input *in)
+static enum sp_cli_exit inspect(
+    const struct sp_cli_options *options, struct sp_gate *gate, const struct input *in, struct sp_progress *progress)
 {
     struct sp_head *request = NULL, *response = NULL;
     struct sp_txn *txn = NULL;
@@ -189,11 +192,13 @@ static enum sp_cli_exit inspect(const struct sp_cli_options *options, struct sp_
         .response = sp_head_message(response),
         .has_body = true,
     };
-    if (sp_txn_head(txn, &start) == SP_STEP_BODY && !feed(txn, in)) {
+    if (sp_txn_head(txn, &start) == SP_STEP_BODY && !feed(txn, in, progress)) {
+        sp_progress_hide(progress);
         report_fault(options, in->name, strerror(errno));
         goto out;
     }
     const struct sp_txn_result *result = sp_txn_result(txn);
+    sp_progress_hide(progress);
     options->json ? print_json(in, result) : print_result(in, result);
     status = exit_of(result);
 out:
@@ -203,6 +208,21 @@ out:
     return status;
 }
 
+/* 0: not known. */
+static uint64_t total_bytes(const struct sp_cli_options *options)
+{
+    uint64_t total = 0;
+    for (int i = 0; i < options->n_args; i++) {
+        struct stat st;
+        if (strcmp(options->args[i], "-") == 0 || stat(options->args[i], &st) < 0)
+            continue;
+        if (!S_ISREG(st.st_mode))
+            return 0;
+        total += (uint64_t) st.st_size;
+    }
+    return total;
+}
+
 static enum sp_cli_exit run(const struct sp_cli_options *options)
 {
     struct sp_error err = { 0 };
@@ -210,15 +230,20 @@ static enum sp_cli_exit run(const struct sp_cli_options *options)
     if (sp_gate_open(options->config, 0, &err, &gate) != SP_OK)
         return sp_cli_fail("%s", err.text);
     enum sp_cli_exit worst = SP_CLI_OK;
+    struct sp_progress progress;
+    sp_progress_start(&progress, total_bytes(options));
     for (int i = 0; i < options->n_args; i++) {
         struct input in;
+        const uint64_t before = progress.done;
         const char *why = open_input(options->args[i], &in);
-        enum sp_cli_exit status = why ? report_fault(options, options->args[i], why) : inspect(options, gate, &in);
+        enum sp_cli_exit status = why ? report_fault(options, options->args[i], why) : inspect(options, gate, &in, &progress);
         close_input(&in);
         fflush(stdout);
+        progress.done = in.has_size ? before + in.size : progress.done; /* a decision may come before the end */
         if (status > worst)
             worst = status;
     }
+    sp_progress_hide(&progress);
     sp_gate_release(&gate);
     return worst;
 }

@@ -1,121 +1,32 @@
-/* sallyport status: the scoreboard of sallyport-scand, the counters of the proxy module, and one ping through the socket: a
- * scoreboard alone cannot tell a serving scanner from one that was killed. */
+/* sallyport status: one screen for a person, the worst first; the same for programs in status_json.c. */
 #include "config.h"
 
 #include "cli.h"
-
-#include "sallyport/board.h"
-#include "sallyport/clock.h"
-#include "sallyport/conf.h"
-#include "sallyport/metrics.h"
-#include "sallyport/quota.h"
-#include "sallyport/scan_client.h"
+#include "look.h"
+#include "status.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#define PING_MS 2000
-#define DAY_S 86400
+#define PATIENCE_MS 2000
 #define WHEN_BYTES 32
+#define NUMBER_BYTES 32
+#define US_PER_S 1000000
+#define MINUTE_S 60
+#define HOUR_S 3600
+#define DAY_S 86400
+#define COLUMNS 80
+#define INDENT 10
+#define MIB (1024.0 * 1024.0)
+#define PERCENT 100.0
+#define QUANTILE_HIGH 0.99
+#define QUANTILE_MIDDLE 0.5
 
-struct status {
-    struct sp_conf *conf;
-    const struct sp_board *board; /* NULL: none */
-    struct sp_error board_error;
-    struct sp_metrics *metrics; /* NULL: none */
-    bool is_gate_new;           /* none, for the module has never run here */
-    struct sp_error metrics_error;
-    struct sp_quota_use spool;
-    bool has_spool; /* the module has run here and has the quota of this version */
-    struct sp_scan_result ping;
-    int64_t ping_us;
-    bool is_answering;
-};
-
-static int64_t database_age(const struct sp_board *board)
-{
-    int64_t age = sp_clock_wall_us() / 1000000 - atomic_load(&board->database_time);
-    return age < 0 ? 0 : age;
-}
-
-static bool is_database_old(const struct status *s)
-{
-    return s->conf->scan_max_age_ms > 0 && atomic_load(&s->board->database_time) != 0 &&
-        database_age(s->board) > s->conf->scan_max_age_ms / 1000;
-}
-
-static bool is_loading(const struct sp_board *board)
-{
-    return atomic_load(&board->loads_begun) > atomic_load(&board->loads_done);
-}
-
-/* --- gathering -------------------------------------------------------------------------------------------------------- */
-
-static void join(char out[PATH_MAX], const char *dir, const char *name)
-{
-    snprintf(out, PATH_MAX, "%s/%s", dir, name);
-}
-
-static void ping(struct status *s)
-{
-    struct sp_scan_client client = { .queue_ms = PING_MS, .scan_ms = PING_MS };
-    struct sp_error err = { 0 };
-    if (sp_scan_socket_path(s->conf->run_dir, client.socket_path, &err) != SP_OK)
-        return;
-    int64_t before = sp_clock_mono_us();
-    sp_scan_client_ask(&client, &(struct sp_scan_body){ 0 }, "status", &s->ping);
-    s->ping_us = sp_clock_mono_us() - before;
-    s->is_answering = s->ping.outcome == SP_OUTCOME_CLEAN;
-}
-
-static enum sp_status gather(struct status *s, const char *conf_path, struct sp_error *err)
-{
-    char path[PATH_MAX];
-    enum sp_status status = sp_conf_load(conf_path, err, NULL, &s->conf);
-    if (status != SP_OK)
-        return status;
-    join(path, s->conf->run_dir, "scand.stat");
-    if (sp_board_open_reader(path, &s->board_error, &s->board) != SP_OK)
-        s->board = NULL;
-    join(path, s->conf->run_dir, "icap.stat");
-    status = sp_metrics_open_reader(path, &s->metrics_error, &s->metrics);
-    s->is_gate_new = status == SP_ERR_NOT_FOUND;
-    join(path, s->conf->run_dir, "spool.stat");
-    s->has_spool = sp_quota_look(path, NULL, &s->spool) == SP_OK;
-    ping(s);
-    return SP_OK;
-}
-
-static enum sp_scand_state state_of(const struct sp_board *board)
-{
-    return (enum sp_scand_state) atomic_load(&board->state);
-}
-
-static int pid_of(const struct sp_board *board)
-{
-    return atomic_load(&board->supervisor_pid);
-}
-
-static enum sp_cli_exit judge(const struct status *s)
-{
-    if (!s->board || !s->is_answering)
-        return SP_CLI_ERROR;
-    return state_of(s->board) == SP_SCAND_SERVING ? SP_CLI_OK : SP_CLI_FOUND;
-}
-
-/* The state as the scoreboard has it, unless the ping knows better. */
-static const char *state_text(const struct status *s)
-{
-    if (!s->board)
-        return "not running";
-    enum sp_scand_state state = state_of(s->board);
-    bool claims_to_serve = state == SP_SCAND_SERVING || state == SP_SCAND_DEGRADED;
-    return claims_to_serve && !s->is_answering ? "not answering" : sp_scand_state_name(state);
-}
-
-/* --- for people -------------------------------------------------------------------------------------------------------- */
+/* --- small forms ------------------------------------------------------------------------------------------------------- */
 
 static void format_when(int64_t seconds, char out[WHEN_BYTES])
 {
@@ -125,220 +36,359 @@ static void format_when(int64_t seconds, char out[WHEN_BYTES])
         snprintf(out, WHEN_BYTES, "%s", "?");
 }
 
-static void print_engine(const struct status *s)
+/* 1234567 as "1,234,567". */
+static const char *grouped(uint64_t n, char out[NUMBER_BYTES])
 {
-    const struct sp_board *board = s->board;
-    char loaded[WHEN_BYTES], made[WHEN_BYTES];
-    int64_t database_time = atomic_load(&board->database_time);
+    char digits[NUMBER_BYTES];
+    const int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
+    int at = 0;
+    for (int i = 0; i < len; i++) {
+        if (i > 0 && (len - i) % 3 == 0)
+            out[at++] = ',';
+        out[at++] = digits[i];
+    }
+    out[at] = '\0';
+    return out;
+}
+
+static const char *format_bytes(uint64_t n, char out[NUMBER_BYTES])
+{
+    static const char *const units[] = { "bytes", "KB", "MB", "GB", "TB", "PB" };
+    const double step = 1024.0;
+    double v = (double) n;
+    size_t unit = 0;
+    while (v >= step && unit < sizeof(units) / sizeof(units[0]) - 1) {
+        v /= step;
+        unit++;
+    }
+    snprintf(out, NUMBER_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", v, units[unit]);
+    return out;
+}
+
+static const char *format_us(double us, char out[NUMBER_BYTES])
+{
+    const double step = 1000.0;
+    if (us < step)
+        snprintf(out, NUMBER_BYTES, "%.0f us", us);
+    else if (us < step * step)
+        snprintf(out, NUMBER_BYTES, "%.1f ms", us / step);
+    else
+        snprintf(out, NUMBER_BYTES, "%.1f s", us / step / step);
+    return out;
+}
+
+static const char *format_span(int64_t seconds, char out[NUMBER_BYTES])
+{
+    if (seconds < MINUTE_S)
+        snprintf(out, NUMBER_BYTES, "%" PRId64 " s", seconds);
+    else if (seconds < HOUR_S)
+        snprintf(out, NUMBER_BYTES, "%" PRId64 " min", seconds / MINUTE_S);
+    else if (seconds < DAY_S)
+        snprintf(out, NUMBER_BYTES, "%" PRId64 " h %" PRId64 " min", seconds / HOUR_S, seconds % HOUR_S / MINUTE_S);
+    else
+        snprintf(out, NUMBER_BYTES, "%" PRId64 " d %" PRId64 " h", seconds / DAY_S, seconds % DAY_S / HOUR_S);
+    return out;
+}
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+/* --- health ------------------------------------------------------------------------------------------------------------ */
+
+static const char *colour_of(enum sp_health health)
+{
+    if (!isatty(STDOUT_FILENO) || getenv("NO_COLOR"))
+        return "";
+    switch (health) {
+    case SP_HEALTH_OK:
+    case SP_HEALTH_NOTE:
+        return "\033[1;32m";
+    case SP_HEALTH_DEGRADED:
+        return "\033[1;33m";
+    case SP_HEALTH_DOWN:
+        return "\033[1;31m";
+    }
+    return "";
+}
+
+/* In lines of 80 columns, broken at blanks. */
+static void print_wrapped(const char *label, const char *mark, const char *text)
+{
+    const size_t width = COLUMNS - INDENT - strlen(mark);
+    bool is_first = true;
+    while (*text) {
+        size_t n = strlen(text);
+        if (n > width) {
+            n = width;
+            while (n > 0 && text[n] != ' ')
+                n--;
+            if (n == 0)
+                n = width;
+        }
+        sp_cli_line(stdout, "%-*s%*s%.*s", INDENT, is_first ? label : "", (int) strlen(mark), is_first ? mark : "", (int) n, text);
+        is_first = false;
+        text += n;
+        while (*text == ' ')
+            text++;
+    }
+}
+
+static void print_health(const struct sp_finding *findings, size_t n)
+{
+    const enum sp_health worst = sp_status_worst(findings, n);
+    const char *colour = colour_of(worst);
+    printf("health    %s%s%s\n", colour, sp_health_name(worst), colour[0] ? "\033[0m" : "");
+    for (size_t i = 0; i < n; i++)
+        print_wrapped("", findings[i].health >= SP_HEALTH_DEGRADED ? "! " : "- ", findings[i].text);
+}
+
+/* --- the scanner ------------------------------------------------------------------------------------------------------- */
+
+static void print_engine(const struct sp_look *look)
+{
+    const struct sp_board *board = look->board;
+    char loaded[WHEN_BYTES], made[WHEN_BYTES], number[NUMBER_BYTES];
+    const int64_t database_time = atomic_load(&board->database_time);
     if (atomic_load(&board->generation) == 0) {
-        printf("engine    none\n");
+        printf("engine    none%s\n", sp_look_is_loading(look) ? "; the first one is loading" : "");
         return;
     }
-    format_when(atomic_load(&board->loaded_wall_us) / 1000000, loaded);
-    unsigned signatures = atomic_load(&board->signatures);
-    printf("engine    generation %u, %u signature%s, loaded %s%s\n", atomic_load(&board->generation), signatures,
-        signatures == 1 ? "" : "s", loaded, is_loading(board) ? "; another one is loading" : "");
+    format_when(atomic_load(&board->loaded_wall_us) / US_PER_S, loaded);
+    const unsigned signatures = atomic_load(&board->signatures);
+    printf("engine    generation %u, %s signature%s, loaded %s%s\n", atomic_load(&board->generation), grouped(signatures, number),
+        plural(signatures), loaded, sp_look_is_loading(look) ? "; another one is loading" : "");
     if (database_time == 0) {
-        printf("database  none: only the built-in test signature. Get one: freshclam\n");
+        printf("database  none: only the built-in test signature\n");
         return;
     }
     format_when(database_time, made);
-    int64_t days = database_age(board) / DAY_S;
+    const int64_t days = sp_look_database_age_s(look) / DAY_S;
     printf("database  of %s, %" PRId64 " %s old%s\n", made, days, days == 1 ? "day" : "days",
-        is_database_old(s) ? ". Too old: does freshclam run?" : "");
-}
-
-static void print_sandbox(const struct sp_board *board)
-{
-    char text[SP_BOARD_SANDBOX_TEXT_SIZE];
-    sp_board_sandbox_text(board, text);
-    printf("sandbox   %s\n", text);
-    if (board->last_death[0] != '\0')
-        sp_cli_line(
-            stdout, "crashed   %" PRIu64 " workers; the last: %.*s", atomic_load(&board->crashed), SP_BOARD_TEXT_SIZE, board->last_death);
+        sp_look_is_database_old(look) ? ": too old" : "");
 }
 
 static void print_refused(const struct sp_board *board)
 {
     char when[WHEN_BYTES];
     const uint64_t n = atomic_load(&board->refused);
-    format_when(atomic_load(&board->refused_wall_us) / 1000000, when);
-    sp_cli_line(stdout, "refused   %" PRIu64 " engine%s%s, %s: %.*s", n, n == 1 ? "" : "s",
+    format_when(atomic_load(&board->refused_wall_us) / US_PER_S, when);
+    sp_cli_line(stdout, "refused   %" PRIu64 " engine%s%s, %s: %.*s", n, plural(n),
         atomic_load(&board->is_load_refused) ? ", the newest too" : "; the last one", when, SP_BOARD_TEXT_SIZE, board->last_error);
 }
 
-static void print_board(const struct status *s)
+static void print_workers(const struct sp_look *look)
 {
-    const struct sp_board *board = s->board;
-    unsigned alive, busy;
-    sp_board_count_workers(board, &alive, &busy);
-    print_engine(s);
-    printf(
-        "workers   %u alive, %u busy, %u to %u allowed\n", alive, busy, atomic_load(&board->min_workers), atomic_load(&board->max_workers));
-    printf("scans     %" PRIu64 ", %" PRIu64 " infected, %" PRIu64 " errors; workers crashed %" PRIu64
-           ", stopped at their deadline %" PRIu64 "\n",
-        atomic_load(&board->scans), atomic_load(&board->infected), atomic_load(&board->errors), atomic_load(&board->crashed),
-        atomic_load(&board->timed_out));
-    print_sandbox(board);
+    const struct sp_board *board = look->board;
+    printf("workers   %u alive, %u busy, %u to %u allowed", look->workers_alive, look->workers_busy, atomic_load(&board->min_workers),
+        atomic_load(&board->max_workers));
+    if (look->has_queue)
+        printf("; %u scan%s waiting", look->queue, plural(look->queue));
+    const uint64_t crashed = atomic_load(&board->crashed), forbidden = atomic_load(&board->forbidden);
+    printf("\n          ended: %" PRIu64 " crashed, %" PRIu64 " forbidden a call, %" PRIu64 " at a deadline, %" PRIu64 " in good order\n",
+        crashed > forbidden ? crashed - forbidden : 0, forbidden, (uint64_t) atomic_load(&board->timed_out),
+        (uint64_t) atomic_load(&board->replaced));
+    if (board->last_death[0] != '\0')
+        sp_cli_line(stdout, "crashed   %" PRIu64 " workers; the last: %.*s", crashed, SP_BOARD_TEXT_SIZE, board->last_death);
+    const uint64_t culprits = sp_look_culprits(look), refused = atomic_load(&board->culprits_refused);
+    if (culprits > 0 || refused > 0)
+        printf("culprits  %" PRIu64 " object%s remembered, %" PRIu64 " scan%s refused for it\n", culprits, plural(culprits), refused,
+            plural(refused));
+}
+
+static void print_board(const struct sp_look *look)
+{
+    const struct sp_board *board = look->board;
+    char sandbox[SP_BOARD_SANDBOX_TEXT_SIZE], scans[NUMBER_BYTES], infected[NUMBER_BYTES], errors[NUMBER_BYTES];
+    print_engine(look);
+    print_workers(look);
+    printf("scans     %s, %s infected, %s errors\n", grouped(atomic_load(&board->scans), scans),
+        grouped(atomic_load(&board->infected), infected), grouped(atomic_load(&board->errors), errors));
+    sp_board_sandbox_text(board, sandbox);
+    print_wrapped("sandbox", "", sandbox);
     if (atomic_load(&board->refused) > 0)
         print_refused(board);
 }
 
-static void print_spool(const struct status *s)
+static void print_scanner(const struct sp_look *look)
 {
-    const double mib = 1024.0 * 1024.0;
-    const struct sp_quota_use *use = &s->spool;
-    printf("spool     %.1f of %.0f MB, held by %u process%s, refused %" PRIu64 " times\n", (double) use->held_bytes / mib,
-        (double) s->conf->spool_quota / mib, use->processes, use->processes == 1 ? "" : "es", use->refused);
-}
-
-static void print_metrics(const struct sp_metrics *metrics)
-{
-    printf("gate      ");
-    for (unsigned i = 0; i < SP_METRIC_COUNT; i++)
-        printf("%s%s %" PRIu64, i == 0 ? "" : (i % 7 == 0 ? "\n          " : ", "), sp_metric_name((enum sp_metric) i),
-            sp_metrics_get(metrics, (enum sp_metric) i));
-    printf("\noutcomes  ");
-    for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++)
-        printf("%s%s %" PRIu64, i == 0 ? "" : (i % 7 == 0 ? "\n          " : ", "), sp_outcome_name((enum sp_outcome) i),
-            sp_metrics_get_outcome(metrics, (enum sp_outcome) i));
-    printf("\n");
-}
-
-static void print_status(const struct status *s)
-{
-    if (!s->board)
-        sp_cli_line(stdout, "scanner   %s: %s", state_text(s), s->board_error.text);
-    else if (s->is_answering)
-        sp_cli_line(stdout, "scanner   %s, answered in %.1f ms, pid %d", state_text(s), (double) s->ping_us / 1000.0, pid_of(s->board));
+    const int pid = look->board ? atomic_load(&look->board->supervisor_pid) : 0;
+    char up[NUMBER_BYTES], took[NUMBER_BYTES];
+    if (!look->board)
+        sp_cli_line(stdout, "scanner   %s: %s", sp_look_state(look), look->board_error.text);
+    else if (look->is_answering)
+        printf("scanner   %s, answered in %s, pid %d, up %s\n", sp_look_state(look), format_us((double) look->ping_us, took), pid,
+            format_span((look->wall_us - atomic_load(&look->board->started_wall_us)) / US_PER_S, up));
     else
-        sp_cli_line(stdout, "scanner   %s: %s, pid %d", state_text(s), s->ping.detail, pid_of(s->board));
-    if (s->board)
-        print_board(s);
-    if (s->has_spool)
-        print_spool(s);
-    if (s->metrics)
-        print_metrics(s->metrics);
-    else if (s->is_gate_new)
+        sp_cli_line(stdout, "scanner   %s: %s, pid %d", sp_look_state(look), look->ping.detail, pid);
+    if (look->board)
+        print_board(look);
+}
+
+/* --- the gate ---------------------------------------------------------------------------------------------------------- */
+
+static void print_direction(const struct sp_metrics *metrics, enum sp_direction direction, const char *label, const char *what)
+{
+    char n[SP_ACTION_COUNT + 1][NUMBER_BYTES], middle[NUMBER_BYTES], high[NUMBER_BYTES];
+    struct sp_histogram took;
+    sp_metrics_get_total(metrics, direction, &took);
+    for (unsigned a = 0; a < SP_ACTION_COUNT; a++)
+        grouped(sp_metrics_transactions(metrics, (int) direction, SP_METRICS_ANY, (int) a), n[a]);
+    grouped(sp_metrics_transactions(metrics, (int) direction, SP_METRICS_ANY, SP_METRICS_ANY), n[SP_ACTION_COUNT]);
+    printf("%-10s%-9s%12s%12s%10s%10s%8s%8s\n", label, what, n[SP_ACTION_COUNT], n[SP_ACTION_ALLOW], n[SP_ACTION_REPORT],
+        n[SP_ACTION_BLOCK], format_us(sp_histogram_quantile_us(&took, QUANTILE_MIDDLE), middle),
+        format_us(sp_histogram_quantile_us(&took, QUANTILE_HIGH), high));
+}
+
+/* "label     NAME N, NAME N": those above zero, in lines of 80 columns. */
+struct list {
+    const char *label;
+    int column; /* 0: nothing yet */
+};
+
+static void list_item(struct list *list, const char *name, uint64_t n)
+{
+    char item[64], number[NUMBER_BYTES];
+    if (n == 0)
+        return;
+    const int len = snprintf(item, sizeof(item), "%s %s", name, grouped(n, number));
+    if (list->column == 0)
+        list->column = printf("%-10s%s", list->label, item);
+    else if (list->column + len + 2 > COLUMNS - 1)
+        list->column = printf(",\n%*s%s", INDENT, "", item) - 2;
+    else
+        list->column += printf(", %s", item);
+}
+
+static void list_end(const struct list *list, bool is_shown)
+{
+    if (list->column > 0)
+        printf("\n");
+    else if (is_shown)
+        printf("%-10snone\n", list->label);
+}
+
+static void print_outcomes(const struct sp_metrics *metrics)
+{
+    struct list blocked = { "blocked", 0 }, others = { "passed", 0 }, rules = { "rules", 0 };
+    for (unsigned o = 0; o < SP_OUTCOME_COUNT; o++)
+        list_item(&blocked, sp_outcome_name((enum sp_outcome) o),
+            sp_metrics_transactions(metrics, SP_METRICS_ANY, (int) o, SP_ACTION_BLOCK));
+    list_end(&blocked, true);
+    for (unsigned o = 0; o < SP_OUTCOME_COUNT; o++)
+        list_item(&others, o == SP_OUTCOME_NONE ? "nothing to scan" : sp_outcome_name((enum sp_outcome) o),
+            sp_metrics_get_outcome(metrics, (enum sp_outcome) o) -
+                sp_metrics_transactions(metrics, SP_METRICS_ANY, (int) o, SP_ACTION_BLOCK));
+    list_end(&others, false);
+    for (unsigned c = 0; c < SP_METRICS_CATEGORY_COUNT; c++) {
+        uint64_t n = 0;
+        for (unsigned a = 0; a <= SP_ACTION_NONE; a++)
+            n += sp_metrics_get_category(metrics, (enum sp_metrics_category) c, (enum sp_action) a);
+        list_item(&rules, sp_metrics_category_name((enum sp_metrics_category) c), n);
+    }
+    list_end(&rules, false);
+}
+
+static void print_cache(const struct sp_metrics *metrics)
+{
+    const uint64_t known = sp_metrics_get(metrics, SP_METRIC_CACHE_HITS) + sp_metrics_get(metrics, SP_METRIC_CACHE_JOINED);
+    const uint64_t asked = known + sp_metrics_get(metrics, SP_METRIC_CACHE_MISSES);
+    char known_text[NUMBER_BYTES], asked_text[NUMBER_BYTES];
+    printf("cache     %s of %s objects known (%.0f %%)\n", grouped(known, known_text), grouped(asked, asked_text),
+        asked == 0 ? 0.0 : PERCENT * (double) known / (double) asked);
+}
+
+static void print_rare(const struct sp_metrics *metrics)
+{
+    static const enum sp_metric rare[] = { SP_METRIC_CUT, SP_METRIC_CLIENT_GONE, SP_METRIC_SCAN_RETRIES, SP_METRIC_MONITORED,
+        SP_METRIC_STRIPPED, SP_METRIC_POLICY_LIMITED, SP_METRIC_LOG_LOST, SP_METRIC_RELOADS, SP_METRIC_RELOADS_REFUSED };
+    struct list list = { "also", 0 };
+    for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++)
+        list_item(&list, sp_metric_name(rare[i]), sp_metrics_get(metrics, rare[i]));
+    list_end(&list, false);
+}
+
+static void print_gate(const struct sp_look *look)
+{
+    const struct sp_metrics *metrics = look->metrics;
+    char in[NUMBER_BYTES], out[NUMBER_BYTES];
+    if (!metrics && look->is_gate_new) {
         printf("gate      no counters yet: c-icap has not run the module here\n");
-    else
-        sp_cli_line(stdout, "gate      no counters: %s", s->metrics_error.text);
+        return;
+    }
+    if (!metrics) {
+        sp_cli_line(stdout, "gate      no counters: %s", look->metrics_error.text);
+        return;
+    }
+    printf("%-10s%-9s%12s%12s%10s%10s%8s%8s\n", "", "", "total", "allowed", "reported", "blocked", "median", "99 %");
+    print_direction(metrics, SP_REQMOD, "gate", "requests");
+    print_direction(metrics, SP_RESPMOD, "", "replies");
+    print_outcomes(metrics);
+    print_rare(metrics);
+    print_cache(metrics);
+    printf("bodies    %s of requests, %s of replies\n", format_bytes(sp_metrics_get(metrics, SP_METRIC_REQUEST_BYTES), out),
+        format_bytes(sp_metrics_get(metrics, SP_METRIC_RESPONSE_BYTES), in));
 }
 
-/* --- for programs ------------------------------------------------------------------------------------------------------ */
-
-static struct json_object *sandbox_json(const struct sp_board *board)
+static void print_spool(const struct sp_look *look)
 {
-    struct json_object *out = sp_cli_json_object();
-    const unsigned parts = atomic_load(&board->sandbox);
-    sp_cli_json_add_number(out, "landlock_abi", atomic_load(&board->landlock_abi));
-    sp_cli_json_add_bool(out, "landlock", parts & SP_SANDBOX_LANDLOCK);
-    sp_cli_json_add_bool(out, "seccomp", parts & SP_SANDBOX_SECCOMP);
-    sp_cli_json_add_bool(out, "no_new_privs", parts & SP_SANDBOX_NO_NEW_PRIVS);
-    sp_cli_json_add_bool(out, "limits", parts & SP_SANDBOX_LIMITS);
-    sp_cli_json_add_number(out, "scratch_bytes", (int64_t) atomic_load(&board->sandbox_scratch_bytes));
-    return out;
+    const struct sp_quota_use *use = &look->spool;
+    printf("spool     %.1f of %.0f MB, held by %u process%s, refused %" PRIu64 " times\n", (double) use->held_bytes / MIB,
+        (double) look->conf->spool_quota / MIB, use->processes, use->processes == 1 ? "" : "es", use->refused);
 }
 
-static struct json_object *board_json(const struct status *s)
+/* --- the command ------------------------------------------------------------------------------------------------------- */
+
+static enum sp_cli_exit judge(enum sp_health worst)
 {
-    const struct sp_board *board = s->board;
-    unsigned alive, busy;
-    char last_error[SP_BOARD_TEXT_SIZE + 1];
-    sp_board_count_workers(board, &alive, &busy);
-    struct json_object *out = sp_cli_json_object();
-    sp_cli_json_add_number(out, "pid", pid_of(board));
-    sp_cli_json_add_number(out, "started", atomic_load(&board->started_wall_us) / 1000000);
-    sp_cli_json_add_number(out, "generation", atomic_load(&board->generation));
-    sp_cli_json_add_number(out, "signatures", atomic_load(&board->signatures));
-    sp_cli_json_add_number(out, "database_time", atomic_load(&board->database_time));
-    if (atomic_load(&board->database_time) != 0)
-        sp_cli_json_add_number(out, "database_age_s", database_age(board));
-    sp_cli_json_add_bool(out, "database_old", is_database_old(s));
-    sp_cli_json_add_number(out, "loaded", atomic_load(&board->loaded_wall_us) / 1000000);
-    sp_cli_json_add_bool(out, "loading", is_loading(board));
-    sp_cli_json_add_number(out, "workers_alive", alive);
-    sp_cli_json_add_number(out, "workers_busy", busy);
-    sp_cli_json_add_number(out, "workers_min", atomic_load(&board->min_workers));
-    sp_cli_json_add_number(out, "workers_max", atomic_load(&board->max_workers));
-    sp_cli_json_add_number(out, "scans", (int64_t) atomic_load(&board->scans));
-    sp_cli_json_add_number(out, "infected", (int64_t) atomic_load(&board->infected));
-    sp_cli_json_add_number(out, "errors", (int64_t) atomic_load(&board->errors));
-    sp_cli_json_add_number(out, "crashed", (int64_t) atomic_load(&board->crashed));
-    sp_cli_json_add_number(out, "timed_out", (int64_t) atomic_load(&board->timed_out));
-    sp_cli_json_add_number(out, "refused", (int64_t) atomic_load(&board->refused));
-    sp_cli_json_add_bool(out, "load_refused", atomic_load(&board->is_load_refused));
-    sp_cli_json_add_number(out, "refused_time", atomic_load(&board->refused_wall_us) / 1000000);
-    snprintf(last_error, sizeof(last_error), "%.*s", SP_BOARD_TEXT_SIZE, board->last_error);
-    sp_cli_json_add_text(out, "last_error", last_error);
-    snprintf(last_error, sizeof(last_error), "%.*s", SP_BOARD_TEXT_SIZE, board->last_death);
-    sp_cli_json_add_text(out, "last_death", last_error);
-    sp_cli_json_add(out, "sandbox", sandbox_json(board));
-    return out;
+    if (worst == SP_HEALTH_DOWN)
+        return SP_CLI_ERROR;
+    return worst == SP_HEALTH_DEGRADED ? SP_CLI_FOUND : SP_CLI_OK;
 }
 
-static struct json_object *metrics_json(const struct sp_metrics *metrics)
+static enum sp_cli_exit show(const struct sp_cli_options *options, const struct sp_conf *conf)
 {
-    struct json_object *out = sp_cli_json_object(), *outcomes = sp_cli_json_object();
-    for (unsigned i = 0; i < SP_METRIC_COUNT; i++)
-        sp_cli_json_add_number(out, sp_metric_name((enum sp_metric) i), (int64_t) sp_metrics_get(metrics, (enum sp_metric) i));
-    for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++)
-        sp_cli_json_add_number(
-            outcomes, sp_outcome_name((enum sp_outcome) i), (int64_t) sp_metrics_get_outcome(metrics, (enum sp_outcome) i));
-    sp_cli_json_add(out, "outcomes", outcomes);
-    return out;
-}
-
-static struct json_object *spool_json(const struct status *s)
-{
-    struct json_object *out = sp_cli_json_object();
-    sp_cli_json_add_number(out, "held_bytes", (int64_t) s->spool.held_bytes);
-    sp_cli_json_add_number(out, "quota_bytes", s->conf->spool_quota);
-    sp_cli_json_add_number(out, "processes", s->spool.processes);
-    sp_cli_json_add_number(out, "refused", (int64_t) s->spool.refused);
-    return out;
-}
-
-static void print_json(const struct status *s)
-{
-    struct json_object *out = sp_cli_json_object();
-    sp_cli_json_add_text(out, "state", state_text(s));
-    sp_cli_json_add_bool(out, "answering", s->is_answering);
-    sp_cli_json_add_number(out, "ping_us", s->ping_us);
-    if (!s->is_answering)
-        sp_cli_json_add_text(out, "detail", s->ping.detail);
-    sp_cli_json_add(out, "scanner", s->board ? board_json(s) : NULL);
-    sp_cli_json_add(out, "gate", s->metrics ? metrics_json(s->metrics) : NULL);
-    sp_cli_json_add(out, "spool", s->has_spool ? spool_json(s) : NULL);
-    sp_cli_json_print(out);
+    struct sp_look look;
+    struct sp_finding findings[SP_FINDINGS_MAX];
+    sp_look_open(conf, PATIENCE_MS, &look);
+    const size_t n = sp_look_judge(&look, findings);
+    if (options->json) {
+        sp_status_print_json(&look, findings, n);
+    } else {
+        print_health(findings, n);
+        print_scanner(&look);
+        print_gate(&look);
+        if (look.has_spool)
+            print_spool(&look);
+    }
+    sp_look_close(&look);
+    return judge(sp_status_worst(findings, n));
 }
 
 static enum sp_cli_exit run(const struct sp_cli_options *options)
 {
-    struct status s = { 0 };
     struct sp_error err = { 0 };
-    enum sp_cli_exit status;
-    if (gather(&s, options->config, &err) == SP_OK) {
-        options->json ? print_json(&s) : print_status(&s);
-        status = judge(&s);
-    } else {
-        status = sp_cli_fail("%s", err.text);
-    }
-    sp_metrics_close(&s.metrics);
-    sp_board_close(&s.board);
-    sp_conf_free(&s.conf);
+    struct sp_conf *conf = NULL;
+    if (sp_conf_load(options->config, &err, NULL, &conf) != SP_OK)
+        return sp_cli_fail("%s", err.text);
+    const enum sp_cli_exit status = show(options, conf);
+    sp_conf_free(&conf);
     return status;
 }
 
 const struct sp_cli_command sp_cli_status = {
     .name = "status",
     .args = "",
-    .summary = "show the scanner, its signatures and the counters of the proxy module",
-    .help = "Asks the scanner for an answer and reads its scoreboard, so it says \"serving\" only when it is.\n\n"
-            "exit status: 0 the scanner serves, 1 it serves but is degraded, 2 it does not run or does not answer\n\n"
+    .summary = "show whether the gate is well, and what it has done",
+    .help = "Asks the scanner for an answer and reads its scoreboard, so it says \"serving\" only when it is. What someone must look\n"
+            "after stands first, with a mark: \"!\" for what degrades the gate, \"-\" for what is only good to know.\n"
+            "Numbers are since the scanner's start, those of the gate since its counters were made.\n\n"
+            "exit status: 0 all is well, 1 the gate works but is degraded (an old database, a refused load, workers that keep\n"
+            "dying, a full spool), 2 the scanner does not run or does not answer\n\n"
             "examples:\n"
             "  sallyport status\n"
-            "  sallyport status --json | jq .scanner.signatures\n"
+            "  sallyport status --json | jq -r '.findings[].text'\n"
             "  watch -n 1 sallyport status\n",
     .run = run,
 };

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "explain.h"
+#include "progress.h"
 
 #include "sallyport/accesslog.h"
 #include "sallyport/clock.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUFFER_BYTES (256u * 1024u)
@@ -39,6 +41,7 @@ struct survey {
     struct tally *tallies;  /* owned */
     size_t n_tallies, cap_tallies;
     struct sp_buf text; /* one request line */
+    struct sp_progress progress;
 };
 
 /* --- counts -------------------------------------------------------------------------------------------------------------- */
@@ -144,6 +147,7 @@ static bool take_result(struct survey *s, const struct sp_accesslog_line *line, 
         s->blocked++;
     else
         s->reported++;
+    sp_progress_hide(&s->progress);
     s->is_json ? print_json(s, line, found) : print_text(s, line, found);
     return true;
 }
@@ -250,6 +254,7 @@ static enum sp_status read_log(struct survey *s, int fd, struct sp_error *err)
         }
         reader.n += (size_t) n;
         status = take_lines(s, &reader, n == 0);
+        sp_progress_add(&s->progress, (size_t) n);
         if (n == 0)
             break;
     }
@@ -352,7 +357,10 @@ enum sp_cli_exit sp_explain_log(const struct sp_cli_options *options, struct sp_
         return sp_cli_fail("%s: %s", path, strerror(errno));
     sp_buf_init(&s.text, 2 * LINE_MAX_BYTES);
     enum sp_cli_exit exit_status;
+    struct stat st;
+    sp_progress_start(&s.progress, fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t) st.st_size : 0);
     enum sp_status status = read_log(&s, fd, &err);
+    sp_progress_hide(&s.progress);
     if (status == SP_OK) {
         if (s.n_tallies > 0)
             qsort(s.tallies, s.n_tallies, sizeof(*s.tallies), compare_tallies);

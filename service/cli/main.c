@@ -11,27 +11,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct sp_cli_command *const commands[] = { &sp_cli_check, &sp_cli_explain, &sp_cli_reload, &sp_cli_rules, &sp_cli_scan,
-    &sp_cli_status };
+static const struct sp_cli_command *const commands[] = { &sp_cli_check, &sp_cli_explain, &sp_cli_find, &sp_cli_metrics, &sp_cli_reload,
+    &sp_cli_report, &sp_cli_rules, &sp_cli_scan, &sp_cli_status, &sp_cli_tail };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 enum { OPTION_DEFAULTS = 256, OPTION_JSON, OPTION_VERSION, OPTION_OWN /* and enum sp_cli_option above it */ };
 
 static const struct option long_options[] = {
     { "access-log", required_argument, NULL, OPTION_OWN + SP_CLI_ACCESS_LOG },
+    { "action", required_argument, NULL, OPTION_OWN + SP_CLI_ACTION },
+    { "blocked", no_argument, NULL, OPTION_OWN + SP_CLI_BLOCKED },
     { "body", required_argument, NULL, OPTION_OWN + SP_CLI_BODY },
     { "category", required_argument, NULL, OPTION_OWN + SP_CLI_CATEGORY },
     { "client", required_argument, NULL, OPTION_OWN + SP_CLI_CLIENT },
+    { "color", required_argument, NULL, OPTION_OWN + SP_CLI_COLOR },
     { "config", required_argument, NULL, 'c' },
     { "defaults", no_argument, NULL, OPTION_DEFAULTS },
     { "force", no_argument, NULL, OPTION_OWN + SP_CLI_FORCE },
     { "help", no_argument, NULL, 'h' },
     { "header", required_argument, NULL, 'H' },
+    { "host", required_argument, NULL, OPTION_OWN + SP_CLI_HOST },
+    { "html", required_argument, NULL, OPTION_OWN + SP_CLI_HTML },
     { "json", no_argument, NULL, OPTION_JSON },
+    { "lines", required_argument, NULL, 'n' },
+    { "log", required_argument, NULL, OPTION_OWN + SP_CLI_LOG },
+    { "listen", required_argument, NULL, OPTION_OWN + SP_CLI_LISTEN },
     { "no-wait", no_argument, NULL, OPTION_OWN + SP_CLI_NO_WAIT },
+    { "outcome", required_argument, NULL, OPTION_OWN + SP_CLI_OUTCOME },
     { "response", no_argument, NULL, OPTION_OWN + SP_CLI_RESPONSE },
     { "response-head", required_argument, NULL, OPTION_OWN + SP_CLI_RESPONSE_HEAD },
+    { "rule", required_argument, NULL, OPTION_OWN + SP_CLI_RULE },
+    { "since", required_argument, NULL, OPTION_OWN + SP_CLI_SINCE },
     { "sni", required_argument, NULL, OPTION_OWN + SP_CLI_SNI },
+    { "until", required_argument, NULL, OPTION_OWN + SP_CLI_UNTIL },
+    { "token-file", required_argument, NULL, OPTION_OWN + SP_CLI_TOKEN_FILE },
     { "user", required_argument, NULL, OPTION_OWN + SP_CLI_USER },
     { "version", no_argument, NULL, OPTION_VERSION },
     { NULL, 0, NULL, 0 },
@@ -62,6 +75,9 @@ static void print_overview(FILE *out)
         "  sallyport rules             what is recognised, and what is done about it?\n"
         "  sallyport scan report.pdf   would the proxy let this file pass?\n"
         "  sallyport status            is the scanner serving?\n"
+        "  sallyport tail --blocked    what is refused, as it happens\n"
+        "  sallyport find 4a1f09c2b7d30001   all about the id on a block page\n"
+        "  sallyport report --since 7d --html week.html   a week in charts\n"
         "  sallyport help scan         more on one command\n",
         sp_conf_default_path());
 }
@@ -82,6 +98,82 @@ static const struct sp_cli_command *find_command(const char *name)
     return NULL;
 }
 
+/* --- completion ------------------------------------------------------------------------------------------------------- */
+
+/* What may follow an option: the name of a file, one of several words, or else any word. */
+static const struct {
+    const char *option, *values;
+} option_values[] = {
+    { "access-log", "FILE" },
+    { "action", "allow|report|block|none" },
+    { "body", "FILE" },
+    { "color", "auto|always|never" },
+    { "config", "FILE" },
+    { "html", "FILE" },
+    { "log", "FILE" },
+    { "outcome",
+#define SP_OUTCOME_ROW(id, name, action, configurable, when) name "|"
+#include "sallyport/outcome.def"
+#undef SP_OUTCOME_ROW
+    },
+    { "response-head", "FILE" },
+    { "since", "1h|1d|7d|30d|today|yesterday|all" },
+    { "token-file", "FILE" },
+    { "until", "today|yesterday|now" },
+};
+
+static const char *values_of(const struct option *option)
+{
+    if (option->has_arg == no_argument)
+        return "-";
+    for (size_t i = 0; i < sizeof(option_values) / sizeof(option_values[0]); i++)
+        if (strcmp(option->name, option_values[i].option) == 0)
+            return option_values[i].values;
+    return "WORD";
+}
+
+static bool takes_option(const struct sp_cli_command *command, const struct option *option)
+{
+    if (option->val >= OPTION_OWN)
+        return command->takes & 1u << (option->val - OPTION_OWN);
+    switch (option->val) {
+    case 'H':
+        return command->takes & 1u << SP_CLI_HEADER;
+    case 'n':
+        return command->takes & 1u << SP_CLI_LINES;
+    case OPTION_DEFAULTS:
+        return command->has_defaults;
+    case OPTION_VERSION:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* sallyport __complete [COMMAND]: for completions/, a line for each thing that may come, its parts apart by tabs. */
+static void print_completions(const char *name)
+{
+    const struct sp_cli_command *command = name ? find_command(name) : NULL;
+    const bool is_help = name && strcmp(name, "help") == 0;
+    if (!name || name[0] == '\0' || is_help) {
+        if (!is_help)
+            puts("command\thelp\thelp on a command");
+        for (size_t i = 0; i < COMMAND_COUNT; i++)
+            printf("%s\t%s\t%s\n", "command", commands[i]->name, commands[i]->summary);
+        puts("option\t--help\t-\noption\t--version\t-\noption\t--config\tFILE\noption\t-c\tFILE");
+    }
+    if (!command)
+        return;
+    if (command->has_args)
+        printf("argument\t%s\n", strncmp(command->args, "FILE", strlen("FILE")) == 0 ? "FILE" : "WORD");
+    puts("option\t-c\tFILE");
+    for (const struct option *option = long_options; option->name; option++)
+        if (takes_option(command, option))
+            printf("option\t--%s\t%s\n", option->name, values_of(option));
+}
+
+/* ----------------------------------------------------------------------------------------------------------------------- */
+
 static enum sp_cli_exit usage_fault(const char *what, const char *which)
 {
     sp_cli_fail("%s%s", what, which);
@@ -95,7 +187,7 @@ static const char *stray_option(const struct sp_cli_options *options, const stru
     if (options->n_headers > 0 && !(command->takes & 1u << SP_CLI_HEADER))
         return "header";
     for (const struct option *option = long_options; option->name; option++) {
-        int own = option->val - OPTION_OWN;
+        int own = option->val == 'n' ? SP_CLI_LINES : option->val - OPTION_OWN;
         if (own >= 0 && options->values[own] && !(command->takes & 1u << own))
             return option->name;
     }
@@ -106,7 +198,7 @@ static const char *stray_option(const struct sp_cli_options *options, const stru
 static bool parse_options(int argc, char **argv, struct request *request)
 {
     int c;
-    while ((c = getopt_long(argc, argv, "c:hH:", long_options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:hH:n:", long_options, NULL)) != -1) {
         if (c >= OPTION_OWN) {
             request->options.values[c - OPTION_OWN] = optarg ? optarg : "";
             continue;
@@ -120,6 +212,9 @@ static bool parse_options(int argc, char **argv, struct request *request)
             break;
         case 'H':
             request->options.headers[request->options.n_headers++] = optarg;
+            break;
+        case 'n':
+            request->options.values[SP_CLI_LINES] = optarg;
             break;
         case OPTION_DEFAULTS:
             request->options.defaults = true;
@@ -195,6 +290,10 @@ static enum sp_cli_exit run(struct request *request)
         options->args++;
         options->n_args--;
         return run_help(options);
+    }
+    if (options->n_args > 0 && strcmp(options->args[0], "__complete") == 0) {
+        print_completions(options->n_args > 1 ? options->args[1] : NULL);
+        return SP_CLI_OK;
     }
     if (options->n_args > 0)
         return run_command(request);

@@ -99,8 +99,33 @@ void sp_cli_json_append_text(struct json_object *array, const char *text)
     sp_cli_json_append(array, json_text(text));
 }
 
+void sp_cli_json_line(struct sp_str json)
+{
+    for (size_t plain = 0; json.n > 0; plain = 0) {
+        while (plain < json.n && (unsigned char) json.p[plain] < 0x7f)
+            plain++;
+        fwrite(json.p, 1, plain, stdout);
+        json.p += plain;
+        json.n -= plain;
+        if (json.n == 0)
+            break;
+        char shown[16];
+        uint32_t code = 0xfffd;
+        const size_t n = sp_utf8_next(json, &code), taken = n > 0 ? n : 1;
+        sp_text_escape((struct sp_str){ json.p, taken }, shown, sizeof(shown));
+        if (shown[0] != '\\')
+            fwrite(json.p, 1, n, stdout);
+        else
+            printf("\\u%04x", code & 0xffff); /* nothing that is escaped has more digits */
+        json.p += taken;
+        json.n -= taken;
+    }
+    putchar('\n');
+}
+
 void sp_cli_json_print(struct json_object *object)
 {
-    puts(need((void *) (uintptr_t) json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)));
+    sp_cli_json_line(sp_str_from(
+        need((void *) (uintptr_t) json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE))));
     json_object_put(object);
 }

@@ -4,9 +4,10 @@
 
 #include "sallyport/board.h"
 
+#include "sallyport/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 #define BOARD_MAGIC 0x53504244u /* "SPBD" */
-#define BOARD_VERSION 2u        /* raise it with every change of struct sp_board */
+#define BOARD_VERSION 3u        /* raise it with every change of struct sp_board */
 #define BOARD_MODE 0644
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "processes can share only lock-free atomics");
@@ -132,9 +133,11 @@ void sp_board_count_workers(const struct sp_board *board, unsigned *alive_out, u
     *busy_out = busy;
 }
 
-static bool is_running(int32_t pid)
+/* A time to come is one from before the machine was started anew. */
+static bool is_attended(const struct sp_board *board)
 {
-    return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+    const int64_t seen_us = atomic_load(&board->seen_us), age_us = sp_clock_mono_us() - seen_us;
+    return seen_us != 0 && age_us >= 0 && age_us < SP_BOARD_STALE_US;
 }
 
 /* Opened anew each time: the next scanner may have another board, and this is asked a few times a second at most. */
@@ -145,7 +148,7 @@ bool sp_board_engine(const char *path, uint64_t *engine_out)
         return false;
     const unsigned state = atomic_load(&board->state);
     const uint64_t engine = atomic_load(&board->engine_id);
-    const bool is_serving = (state == SP_SCAND_SERVING || state == SP_SCAND_DEGRADED) && is_running(atomic_load(&board->supervisor_pid));
+    const bool is_serving = (state == SP_SCAND_SERVING || state == SP_SCAND_DEGRADED) && is_attended(board);
     sp_board_close(&board);
     if (!is_serving || engine == 0)
         return false;

@@ -139,9 +139,10 @@ enum sp_cache_answer sp_cache_begin(
 {
     const int64_t now_us = sp_clock_mono_us(), patience = patience_ms < PATIENCE_MAX_MS ? patience_ms : PATIENCE_MAX_MS;
     *flight = (struct sp_cache_flight){ .key = *key, .give_up_us = now_us + patience * US_PER_MS, .looked_us = now_us };
+    struct place *place = place_of(cache, key);
+    const uint32_t turn = atomic_load(&place->turn);
     if (sp_cache_find(cache, key))
         return SP_CACHE_KNOWN;
-    struct place *place = place_of(cache, key);
     const uint64_t me = own_word(cache->flights), tag = tag_of(key);
     for (int i = 0; i < CLAIM_TRIES; i++) {
         const uint64_t seen = atomic_load(&place->claim);
@@ -149,7 +150,8 @@ enum sp_cache_answer sp_cache_begin(
             flight->held = try_claim(place, me, tag, flight->give_up_us);
             if (flight->held == 0)
                 continue;
-            if (!sp_cache_find(cache, key)) /* again: the one before us may have landed in between */
+            /* Again, if one before us may have landed in between; who is just about to count himself out costs a scan. */
+            if (atomic_load(&place->turn) == turn || !sp_cache_find(cache, key))
                 return SP_CACHE_OURS;
             sp_cache_land(cache, flight, 0);
             return SP_CACHE_KNOWN;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_KEY_DIGITS 32
 #define CACHE_LEAST_BYTES 65536
 #define SHOWN_BYTES 96 /* of a value, in a message */
 #define MAX_FAULTS 100
@@ -358,12 +359,17 @@ static void check_paths(struct loader *l)
     check_path(l, SP_OPTION_OF_run_dir, conf->run_dir, false);
     check_path(l, SP_OPTION_OF_catalogue, conf->catalogue, false);
     check_path(l, SP_OPTION_OF_page_template, conf->page_template, true);
+    check_path(l, SP_OPTION_OF_page_logo, conf->page_logo, true);
     check_path(l, SP_OPTION_OF_log_file, conf->log_file, true);
     check_path(l, SP_OPTION_OF_spool_dir, conf->spool_dir, false);
     if (conf->databases.n == 0)
         fault(l, l->seen[SP_OPTION_OF_databases], "`%s' is empty", sp_options[SP_OPTION_OF_databases].key);
     for (size_t i = 0; i < conf->databases.n; i++)
         check_path(l, SP_OPTION_OF_databases, conf->databases.items[i], false);
+    if (conf->log_hash_key[0] && (strlen(conf->log_hash_key) != HASH_KEY_DIGITS ||
+            strspn(conf->log_hash_key, "0123456789abcdefABCDEF") != HASH_KEY_DIGITS))
+        fault(l, l->seen[SP_OPTION_OF_log_hash_key], "`%s' must be %d hexadecimal digits, as from `openssl rand -hex 16'",
+            sp_options[SP_OPTION_OF_log_hash_key].key, HASH_KEY_DIGITS);
     char socket_path[108];
     struct sp_error why = { 0 };
     if (sp_scan_socket_path(conf->run_dir, socket_path, &why) != SP_OK)

@@ -1,5 +1,5 @@
-/* SHA-256 from libcrypto. Looking for the algorithm takes locks that all threads of a process share, so it is looked for once
- * and then taken from a model. */
+/* SHA-256 from libcrypto. Looking for the algorithm takes locks that all threads of a process share, so it is fetched once and
+ * then taken from a model: EVP_sha256() is only its name, by which libcrypto would look for it each time. */
 #include "config.h"
 
 #include "sallyport/digest.h"
@@ -22,11 +22,12 @@ enum sp_status sp_digest_init(struct sp_digest *digest, const struct sp_digest *
     *digest = (struct sp_digest){ .context = fresh };
     if (!fresh)
         return sp_error_set(err, SP_ERR_NOMEM, "out of memory");
-    const EVP_MD *algorithm = model ? EVP_MD_CTX_get0_md(model->context) : EVP_sha256();
-    if (EVP_DigestInit_ex(fresh, algorithm, NULL) && EVP_MD_CTX_get_size(fresh) == SP_DIGEST_BYTES) {
-        digest->is_begun = true;
+    EVP_MD *fetched = model ? NULL : EVP_MD_fetch(NULL, "SHA256", NULL);
+    const EVP_MD *algorithm = model ? EVP_MD_CTX_get0_md(model->context) : fetched;
+    digest->is_begun = algorithm && EVP_DigestInit_ex(fresh, algorithm, NULL) && EVP_MD_CTX_get_size(fresh) == SP_DIGEST_BYTES;
+    EVP_MD_free(fetched); /* the context has its own reference */
+    if (digest->is_begun)
         return SP_OK;
-    }
     forget_errors();
     sp_digest_fini(digest);
     return sp_error_set(err, SP_ERR_IO, "libcrypto has no SHA-256, or no memory for it");

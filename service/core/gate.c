@@ -22,13 +22,25 @@ static uint64_t digest_of(const struct sp_gate *gate)
     return sp_fnv_number(h, (uint64_t) gate->conf->max_object_size);
 }
 
+static enum sp_status open_declog(struct sp_gate *gate, struct sp_error *err)
+{
+    const struct sp_conf *conf = gate->conf;
+    const struct sp_declog_options options = { .to = (enum sp_declog_to) conf->log_to,
+        .path = conf->log_to == SP_LOG_TO_FILE ? conf->log_file : NULL,
+        .max_rate = conf->log_max_rate,
+        .max_size = (uint64_t) conf->log_max_size,
+        .urls = (enum sp_declog_urls) conf->log_urls,
+        .hash_key = conf->log_hash_key };
+    return sp_declog_open(&options, err, &gate->declog);
+}
+
 static enum sp_status open_serving_parts(struct sp_gate *gate, struct sp_error *err)
 {
     const struct sp_conf *conf = gate->conf;
     struct stat st;
     if (stat(conf->run_dir, &st) < 0 || !S_ISDIR(st.st_mode))
         return sp_error_set(err, SP_ERR_IO, "run_dir %s is not a directory: start sallyport-scand first, it makes it", conf->run_dir);
-    enum sp_status status = sp_declog_open(conf->log_file, err, &gate->declog);
+    enum sp_status status = open_declog(gate, err);
     if (status != SP_OK)
         return status;
     char path[4096];
@@ -46,13 +58,22 @@ static enum sp_status open_serving_parts(struct sp_gate *gate, struct sp_error *
     return sp_metrics_open(path, err, &gate->metrics);
 }
 
+static enum sp_status open_page(struct sp_gate *gate, struct sp_error *err)
+{
+    const struct sp_page_options options = { .path = gate->conf->page_template,
+        .contact = gate->conf->page_contact,
+        .logo = gate->conf->page_logo,
+        .language = gate->conf->page_language };
+    return sp_page_new(&options, err, &gate->page);
+}
+
 static enum sp_status open_parts(struct sp_gate *gate, const char *conf_path, unsigned flags, struct sp_error *err)
 {
     enum sp_status status = sp_conf_load(conf_path, err, NULL, &gate->conf);
     if (status == SP_OK)
         status = sp_policy_new(gate->conf, err, &gate->policy);
     if (status == SP_OK)
-        status = sp_page_new(gate->conf->page_template, gate->conf->page_contact, err, &gate->page);
+        status = open_page(gate, err);
     if (status == SP_OK)
         status = sp_scan_socket_path(gate->conf->run_dir, gate->scanner.socket_path, err);
     if (status == SP_OK)

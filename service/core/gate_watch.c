@@ -6,6 +6,7 @@
 
 #include "sallyport/board.h"
 #include "sallyport/fnv.h"
+#include "sallyport/page.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -78,16 +79,20 @@ static uint64_t stamp_of(const struct sp_gate *gate, const char *conf_path)
 {
     uint64_t h = stamp_file(SP_FNV_START, AT_FDCWD, conf_path);
     h = stamp_file(h, AT_FDCWD, gate->conf->page_template);
-    const uint64_t catalogue = stamp_folder(gate->conf->catalogue);
+    h = stamp_file(h, AT_FDCWD, gate->conf->page_logo);
+    char texts[PATH_MAX];
+    const uint64_t words = sp_page_texts_folder(gate->conf->page_template, texts, sizeof(texts)) ? stamp_folder(texts) : 0;
+    const uint64_t folders[] = { stamp_folder(gate->conf->catalogue), words };
     struct sp_policy_list list;
     for (size_t i = 0; sp_policy_list(gate->policy, i, &list); i++)
         h = stamp_file(h, AT_FDCWD, list.file);
-    return sp_fnv(h, &catalogue, sizeof(catalogue));
+    return sp_fnv(h, folders, sizeof(folders));
 }
 
 static bool is_same_files(const struct sp_gate *a, const struct sp_gate *b)
 {
-    if (strcmp(a->conf->catalogue, b->conf->catalogue) != 0 || strcmp(a->conf->page_template, b->conf->page_template) != 0)
+    if (strcmp(a->conf->catalogue, b->conf->catalogue) != 0 || strcmp(a->conf->page_template, b->conf->page_template) != 0 ||
+        strcmp(a->conf->page_logo, b->conf->page_logo) != 0)
         return false;
     for (size_t i = 0;; i++) {
         struct sp_policy_list x, y;

@@ -7,6 +7,7 @@
 #include "sallyport/assert.h"
 #include "sallyport/clock.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,17 @@ static void make_id(struct sp_gate *gate, int64_t wall_us, char out[SP_TXN_ID_SI
 
 enum sp_status sp_txn_new(struct sp_gate *gate, struct sp_txn **txn_out)
 {
-    struct sp_txn *txn = calloc(1, sizeof(*txn));
+    struct sp_txn *txn = malloc(sizeof(*txn));
     *txn_out = txn;
     if (!txn)
         return SP_ERR_NOMEM;
+    memset(txn, 0, offsetof(struct sp_txn, reason));
+    txn->reason[0] = txn->plain_error.text[0] = txn->parts_detail.text[0] = '\0';
     txn->gate = sp_gate_acquire(gate);
     txn->wall_us = sp_clock_wall_us();
     txn->mono_us = sp_clock_mono_us();
     txn->pending = SP_OUTCOME_NONE;
+    txn->decode_us = SP_METRICS_NO_TIME;
     sp_buf_init(&txn->tail, TAIL_MAX_BYTES);
     make_id(gate, txn->wall_us, txn->id);
     return SP_OK;
@@ -51,6 +55,9 @@ void sp_txn_free(struct sp_txn **txn_p)
         sp_metrics_add(txn->gate->metrics, SP_METRIC_CLIENT_GONE, 1);
         (void) sp_txn_decide(txn, SP_OUTCOME_GONE, "the ICAP client left before the decision");
     }
+    if (txn->body_bytes > 0) /* only now all that passed through has passed */
+        sp_metrics_add(txn->gate->metrics, txn->start.direction == SP_REQMOD ? SP_METRIC_REQUEST_BYTES : SP_METRIC_RESPONSE_BYTES,
+            txn->body_bytes);
     sp_txn_end_scan(txn);
     sp_digest_fini(&txn->digest);
     sp_parts_free(&txn->parts);
@@ -290,7 +297,6 @@ enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
     SP_ASSERT(txn->phase == SP_TXN_NEW);
     txn->start = *start;
     struct sp_metrics *metrics = txn->gate->metrics;
-    sp_metrics_add(metrics, start->direction == SP_REQMOD ? SP_METRIC_REQMOD : SP_METRIC_RESPMOD, 1);
     if (start->is_head_broken) {
         txn->edits.strip_own = start->direction == SP_REQMOD;
         return sp_txn_decide(txn, SP_OUTCOME_LIMIT, "the head has too many fields to look at");
@@ -303,7 +309,10 @@ enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
     enum sp_step step = apply_policy(txn, SP_STR(""), !start->has_body);
     if (step != SP_STEP_BODY)
         return step;
-    return start->has_body ? look_at_body_head(txn) : sp_txn_decide_unscanned(txn, "no body");
+    if (!start->has_body)
+        return sp_txn_decide_unscanned(txn, "no body");
+    txn->head_us = sp_clock_mono_us();
+    return look_at_body_head(txn);
 }
 
 /* --- body ------------------------------------------------------------------------------------------------------------ */
@@ -314,6 +323,12 @@ enum sp_step sp_txn_spool_failed(struct sp_txn *txn, enum sp_status status, cons
     return sp_txn_decide_as(txn, SP_OUTCOME_OVERLOAD, SP_ACTION_BLOCK, detail[0] ? detail : sp_status_name(status));
 }
 
+static void note_decode_time(struct sp_txn *txn, int64_t began_us)
+{
+    const int64_t before_us = txn->decode_us == SP_METRICS_NO_TIME ? 0 : txn->decode_us;
+    txn->decode_us = before_us + sp_clock_mono_us() - began_us;
+}
+
 static enum sp_step keep_and_decode(struct sp_txn *txn, const void *p, size_t n)
 {
     struct sp_error err = { 0 };
@@ -322,6 +337,7 @@ static enum sp_step keep_and_decode(struct sp_txn *txn, const void *p, size_t n)
         return sp_txn_spool_failed(txn, status, err.text);
     txn->body_bytes += n;
     enum sp_decode_result result = SP_DECODE_OK;
+    const int64_t began_us = txn->decode || txn->parts ? sp_clock_mono_us() : 0;
     if (txn->decode) {
         result = sp_decode_feed(txn->decode, p, n, &err);
     } else if (!txn->plain) {
@@ -329,6 +345,8 @@ static enum sp_step keep_and_decode(struct sp_txn *txn, const void *p, size_t n)
         if (txn->has_digest)
             sp_digest_add(&txn->digest, p, n);
     }
+    if (began_us != 0)
+        note_decode_time(txn, began_us);
     enum sp_step step = result == SP_DECODE_OK ? SP_STEP_BODY : decoding_failed(txn, result, err.text);
     return step == SP_STEP_BODY ? tell_parts_trouble(txn) : step;
 }
@@ -398,6 +416,7 @@ enum sp_step sp_txn_complete(struct sp_txn *txn)
     if (txn->phase == SP_TXN_DECIDED)
         return txn->step;
     enum sp_step step = finish_decoding(txn);
+    txn->complete_us = sp_clock_mono_us();
     if (step == SP_STEP_BODY && txn->wants_body)
         step = sp_txn_apply_body_policy(txn);
     if (step != SP_STEP_BODY)

@@ -47,6 +47,10 @@ static void render_page(struct sp_txn *txn, struct sp_str url)
     };
     enum sp_page_format format = sp_page_choose(request, txn->start.response);
     txn->result.content_type = sp_page_content_type(format);
+    if (format == SP_PAGE_HTML) {
+        values.language = sp_page_choose_language(txn->gate->page, request);
+        txn->result.content_language = sp_page_language_tag(txn->gate->page, values.language);
+    }
     sp_buf_init(&txn->page, PAGE_MAX_BYTES);
     if (sp_page_render(txn->gate->page, format, &values, &txn->page) != SP_OK)
         sp_buf_clear(&txn->page); /* refused all the same, with an empty body */
@@ -59,7 +63,7 @@ static bool is_notable(const struct sp_txn *txn)
     return (outcome != SP_OUTCOME_CLEAN && outcome != SP_OUTCOME_NONE) || txn->result.action != SP_ACTION_ALLOW || txn->excepted;
 }
 
-static void write_log(struct sp_txn *txn, struct sp_str url)
+static void write_log(struct sp_txn *txn, struct sp_str url, int64_t decided_us)
 {
     const struct sp_gate *gate = txn->gate;
     if (!gate->declog || (gate->conf->log_decisions != SP_LOG_ALL && !is_notable(txn)))
@@ -91,26 +95,39 @@ static void write_log(struct sp_txn *txn, struct sp_str url)
         .encoding = encoding ? encoding->value : (struct sp_str){ "", 0 },
         .bytes = txn->body_bytes,
         .generation = txn->result.scan.generation,
-        .total_us = sp_clock_mono_us() - txn->mono_us,
+        .total_us = decided_us - txn->mono_us,
         .scan_us = txn->result.scan.scan_us,
     };
     if (!sp_declog_write(gate->declog, &d))
         sp_metrics_add(gate->metrics, SP_METRIC_LOG_LOST, 1);
 }
 
-static void count(const struct sp_txn *txn)
+static void count(const struct sp_txn *txn, int64_t decided_us)
 {
-    static const enum sp_metric by_action[SP_ACTION_COUNT] = {
-        [SP_ACTION_ALLOW] = SP_METRIC_ALLOWED,
-        [SP_ACTION_REPORT] = SP_METRIC_REPORTED,
-        [SP_ACTION_BLOCK] = SP_METRIC_BLOCKED,
+    struct sp_metrics_txn counted = {
+        .direction = txn->start.direction,
+        .outcome = txn->result.outcome,
+        .action = txn->result.action,
+        .category = txn->rule ? txn->rule->category : NULL,
+        .total_us = decided_us - txn->mono_us,
+        .phase_us = { [SP_PHASE_POLICY] = decided_us - txn->mono_us,
+            [SP_PHASE_RECEIVE] = SP_METRICS_NO_TIME,
+            [SP_PHASE_DECODE] = txn->decode_us,
+            [SP_PHASE_SCAN] = SP_METRICS_NO_TIME,
+            [SP_PHASE_WAIT] = SP_METRICS_NO_TIME },
     };
-    struct sp_metrics *metrics = txn->gate->metrics;
-    sp_metrics_add_outcome(metrics, txn->result.outcome);
-    if (txn->result.action != SP_ACTION_NONE)
-        sp_metrics_add(metrics, by_action[txn->result.action], 1);
-    if (txn->body_bytes > 0)
-        sp_metrics_add(metrics, SP_METRIC_BODY_BYTES, txn->body_bytes);
+    if (txn->head_us != 0) {
+        counted.phase_us[SP_PHASE_POLICY] = txn->head_us - txn->mono_us;
+        counted.phase_us[SP_PHASE_RECEIVE] = (txn->complete_us != 0 ? txn->complete_us : decided_us) - txn->head_us;
+    }
+    const int64_t scan_us = txn->result.scan.scan_us; /* of several objects together, so it may seem to be longer than the wait */
+    if (scan_us > 0)
+        counted.phase_us[SP_PHASE_SCAN] = scan_us;
+    if (txn->complete_us != 0)
+        counted.phase_us[SP_PHASE_WAIT] = decided_us - txn->complete_us > scan_us ? decided_us - txn->complete_us - scan_us : 0;
+    sp_metrics_count(txn->gate->metrics, &counted);
+    if (txn->is_monitored)
+        sp_metrics_add(txn->gate->metrics, SP_METRIC_MONITORED, 1);
 }
 
 static enum sp_step finish(struct sp_txn *txn, enum sp_outcome outcome, enum sp_action action, const char *reason, enum sp_step step)
@@ -125,16 +142,17 @@ static enum sp_step finish(struct sp_txn *txn, enum sp_outcome outcome, enum sp_
     txn->result.reason = txn->reason;
     txn->result.rule = txn->rule;
     txn->result.signature = outcome == SP_OUTCOME_INFECTED ? txn->result.scan.signature : "";
-    txn->result.content_type = "";
+    txn->result.content_type = txn->result.content_language = "";
     txn->result.body_bytes = txn->body_bytes;
-    count(txn);
+    const int64_t decided_us = sp_clock_mono_us();
+    count(txn, decided_us);
     struct sp_buf scratch;
     sp_buf_init(&scratch, URL_MAX_BYTES);
     if (step == SP_STEP_BLOCK || is_notable(txn) || txn->gate->conf->log_decisions == SP_LOG_ALL) {
         struct sp_str url = url_of(txn->start.request, &scratch);
         if (step == SP_STEP_BLOCK)
             render_page(txn, url);
-        write_log(txn, url);
+        write_log(txn, url, decided_us);
     }
     sp_buf_fini(&scratch);
     return step;

@@ -27,8 +27,9 @@ struct sp_txn {
     enum sp_txn_phase phase;
     enum sp_step step; /* the decision, once decided */
     int64_t wall_us, mono_us;
+    int64_t head_us, complete_us; /* when policy had spoken, and when all of the body was here; 0: not (yet) */
+    int64_t decode_us;            /* spent so far; SP_METRICS_NO_TIME: there is nothing to decode */
     char id[SP_TXN_ID_SIZE];
-    char reason[SP_TXN_REASON_SIZE];
 
     const struct sp_rule *rule;     /* matched, or NULL */
     const struct sp_rule *excepted; /* matched, and an exception passed it over; or NULL */
@@ -39,11 +40,9 @@ struct sp_txn {
 
     struct sp_spool *raw;        /* the body as it came, for delivery */
     struct sp_spool *plain;      /* the body without its content codings, for the scan; NULL if it has none */
-    struct sp_error plain_error; /* why plain took no more */
     struct sp_decode *decode;    /* NULL if there is nothing to undo, or no more */
     struct sp_parts *parts;      /* the objects inside the plain body; NULL if its kind has none */
     enum sp_outcome parts_trouble; /* not told yet; NONE */
-    struct sp_error parts_detail;
     bool is_spool_broken;
 
     bool may_trickle;            /* the driver can begin the reply before the decision */
@@ -62,9 +61,14 @@ struct sp_txn {
     struct sp_buf page; /* or the field lines that mark a CONNECT */
     size_t page_read;
 
-    struct sp_rewrite rewrite; /* owns the texts of some edits */
     struct sp_txn_edits edits;
     struct sp_txn_result result;
+
+    /* Texts, the larger part of all this, begin as "" and are not zeroed for each transaction. */
+    char reason[SP_TXN_REASON_SIZE];
+    struct sp_error plain_error;  /* why plain took no more */
+    struct sp_error parts_detail; /* of parts_trouble */
+    struct sp_rewrite rewrite;    /* owns the texts of some edits; unset before the head */
 };
 
 /* Ends the transaction with this outcome and action: result, page, counters, log line. Returns the step to take: BLOCK (CUT once

@@ -134,14 +134,15 @@ static bool ask_scanner(struct sp_txn *txn, int wait_ms)
     struct sp_plan *plan = txn->plan;
     struct sp_gate *gate = txn->gate;
     struct sp_scan_result found;
-    if (!plan->job) {
+    const bool is_new = !plan->job;
+    if (is_new) {
         plan->engine_asked = sp_metrics_engine(gate->metrics);
         plan->job = sp_scan_job_new(&gate->scanner, &plan->bodies[plan->done].body, txn->id);
     }
     if (!plan->job)
         found = (struct sp_scan_result){ .outcome = SP_OUTCOME_OVERLOAD, .detail = "no memory to ask the scanner" };
-    else if (!sp_scan_job_wait(plan->job, wait_ms, &found))
-        return false;
+    else if ((is_new && wait_ms == 0) || !sp_scan_job_wait(plan->job, wait_ms, &found))
+        return false; /* at once there is no answer yet, and to look for one is a system call */
     sp_scan_job_free(&plan->job);
     count_scan(txn, &found);
     uint64_t clean_by = found.outcome == SP_OUTCOME_CLEAN ? found.reply.engine_id : 0;

@@ -31,6 +31,12 @@ static const struct row *row_of(enum sp_outcome outcome)
     return &rows[outcome];
 }
 
+const char *sp_direction_name(enum sp_direction direction)
+{
+    SP_ASSERT((unsigned) direction < SP_DIRECTION_COUNT);
+    return direction == SP_REQMOD ? "request" : "response";
+}
+
 const char *sp_outcome_name(enum sp_outcome outcome)
 {
     return row_of(outcome)->name;

@@ -10,8 +10,7 @@
 
 #define N_ITEMS(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Cuts s at the first c: returns what stands before it, trimmed; *s is what stands behind. */
-static struct sp_str cut(struct sp_str *s, char c)
+struct sp_str sp_page_cut(struct sp_str *s, char c)
 {
     if (s->n == 0)
         return *s; /* whose p may be NULL */
@@ -65,7 +64,7 @@ static enum kind kind_of(struct sp_str type)
 static bool is_refused(struct sp_str parameters)
 {
     while (parameters.n > 0) {
-        struct sp_str parameter = cut(&parameters, ';');
+        struct sp_str parameter = sp_page_cut(&parameters, ';');
         if (!sp_str_starts_nocase(parameter, SP_STR("q=0")))
             continue;
         size_t i = sizeof("q=0") - 1;
@@ -84,8 +83,8 @@ static unsigned accepted_kinds(const struct sp_message *request)
     size_t pos = 0;
     while ((field = sp_message_next(request, SP_STR("Accept"), &pos)) != NULL) {
         for (struct sp_str rest = field->value; rest.n > 0;) {
-            struct sp_str parameters = cut(&rest, ',');
-            struct sp_str type = cut(&parameters, ';');
+            struct sp_str parameters = sp_page_cut(&rest, ',');
+            struct sp_str type = sp_page_cut(&parameters, ';');
             if (!is_refused(parameters))
                 kinds |= 1u << kind_of(type);
         }
@@ -174,7 +173,7 @@ static enum sp_page_format by_looks(struct sp_str path, const struct sp_message 
         const char *end;
         enum sp_page_format format;
     } ends[] = { { ".js", SP_PAGE_SCRIPT }, { ".mjs", SP_PAGE_SCRIPT }, { ".css", SP_PAGE_STYLE }, { ".json", SP_PAGE_JSON } };
-    path = cut(&path, '?');
+    path = sp_page_cut(&path, '?');
     for (size_t i = 0; i < N_ITEMS(ends); i++)
         if (ends_with(path, sp_str_from(ends[i].end)))
             return ends[i].format;

@@ -22,6 +22,8 @@ static const char *const variable_names[SP_PAGE_VARIABLES] = {
     [SP_PAGE_VAR_ID] = "id",
     [SP_PAGE_VAR_TIME] = "time",
     [SP_PAGE_VAR_CONTACT] = "contact",
+    [SP_PAGE_VAR_WHY] = "why",
+    [SP_PAGE_VAR_LOGO] = "logo",
 };
 
 enum segment_kind {
@@ -196,7 +198,7 @@ enum sp_status sp_page_template_fill(
             status = sp_buf_add_str(out, segment->text);
             break;
         case SEGMENT_VALUE:
-            status = escape(out, *value);
+            status = segment->variable == SP_PAGE_VAR_LOGO ? sp_buf_add_str(out, *value) : escape(out, *value);
             break;
         case SEGMENT_IF:
             i = value->n > 0 ? i : segment->next;

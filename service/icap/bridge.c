@@ -131,14 +131,16 @@ static bool add_verdict_fields(ci_request_t *req, const struct sp_txn_result *re
 
 static bool make_page_head(ci_request_t *req, const struct sp_txn_result *result)
 {
-    char type[128], length[64], id[64];
+    char type[128], length[64], id[64], language[64];
     snprintf(type, sizeof(type), "Content-Type: %s", result->content_type);
     snprintf(length, sizeof(length), "Content-Length: %zu", result->page_bytes);
     snprintf(id, sizeof(id), "X-Sallyport-Id: %s", result->id);
+    snprintf(language, sizeof(language), "Content-Language: %s", result->content_language);
     const char *const lines[] = { "HTTP/1.1 403 Forbidden", type, length, "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff", id };
+        "X-Content-Type-Options: nosniff", id, language };
+    const size_t n_lines = sizeof(lines) / sizeof(lines[0]) - (result->content_language[0] == '\0');
     ci_http_response_create(req, 1, 1);
-    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+    for (size_t i = 0; i < n_lines; i++)
         if (!ci_http_response_add_header(req, lines[i]))
             return false;
     return true;

@@ -15,7 +15,6 @@
 #include "sallyport/clock.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -183,8 +182,12 @@ bool sp_generation_note_death(struct sp_board *board, const struct sp_log *log, 
         sp_log(log, SP_LOG_DEBUG, "worker %d is replaced: it stopped a scan whose client had left", (int) pid);
     if (code == SP_WORKER_TIRED)
         sp_log(log, SP_LOG_DEBUG, "worker %d is replaced after a long scan", (int) pid);
+    if (code == SP_WORKER_SPOILED || code == SP_WORKER_ABANDONED || code == SP_WORKER_TIRED)
+        atomic_fetch_add(&board->replaced, 1);
     if (code == SP_WORKER_SPOILED || code == SP_WORKER_ABANDONED || code == SP_WORKER_TIRED || code == SP_WORKER_RETIRED)
         return false;
+    if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS) /* seccomp's */
+        atomic_fetch_add(&board->forbidden, 1);
     atomic_fetch_add(&board->crashed, 1);
     note_cause(board, log, pid, wait_status);
     return true;
@@ -197,9 +200,11 @@ static void blame(struct generation *g, unsigned slot, int wait_status, bool is_
     uint64_t bytes;
     const bool is_killed = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
     const bool is_exhausted = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == SP_WORKER_SPOILED;
-    if (((is_crash && !is_killed) || is_exhausted) && sp_culprits_convict(g->culprits, slot, &bytes))
+    if (((is_crash && !is_killed) || is_exhausted) && sp_culprits_convict(g->culprits, slot, &bytes)) {
+        atomic_fetch_add(&g->env->board->culprits, 1);
         sp_log(g->env->log, SP_LOG_WARN, "an object of %llu bytes ended two workers: generation %u scans it no more",
             (unsigned long long) bytes, g->env->number);
+    }
     sp_culprits_acquit(g->culprits, slot);
 }
 
@@ -326,7 +331,6 @@ static enum sp_status begin(struct generation *g, const char *scratch, struct sp
     g->signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (!g->crew || g->grow_fd < 0 || g->signal_fd < 0)
         return sp_error_set(err, SP_ERR_IO, "cannot begin: %s", strerror(errno));
-    malloc_trim(0); /* what loading freed would be copied into every worker that allocates */
     g->tokens_us = INT64_MAX / 4;
     g->tokens_at_us = sp_clock_mono_us();
     fill_crew(g);

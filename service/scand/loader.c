@@ -6,6 +6,7 @@
 #include "loader.h"
 
 #include "builtin.h"
+#include "hugepages.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,6 +43,8 @@ static void *load(void *arg)
     if (l->env->is_gentle)
         become_gentle(l->env->log);
     l->status = sp_engine_build(l->env->conf, l->env->scratch, l->env->log, l->err, l->engine_out);
+    if (l->status == SP_OK)
+        sp_log(l->env->log, SP_LOG_DEBUG, "%zu MB lie on large pages", sp_hugepages_take() >> 20);
     return NULL;
 }
 

@@ -426,6 +426,7 @@ static bool is_well(struct supervisor *s)
 static void do_what_is_due(struct supervisor *s)
 {
     const int64_t now_us = sp_clock_mono_us();
+    s->board->seen_us = now_us;
     if (s->stop_us == 0 && s->wants_reload && !sp_supervisor_find(s, STAGE_LOADING)) {
         s->wants_reload = false;
         reload_conf(s);
@@ -492,6 +493,7 @@ static enum sp_status begin(struct supervisor *s, struct sp_error *err)
     for (size_t i = 0; i < GENERATIONS_MAX; i++)
         s->children[i].lifeline_fd = s->children[i].report_fd = -1;
     s->board->supervisor_pid = getpid();
+    s->board->seen_us = sp_clock_mono_us();
     s->board->started_wall_us = sp_clock_wall_us();
     if (s->signal_fd < 0)
         return sp_error_set(err, SP_ERR_IO, "cannot take signals: %s", strerror(errno));

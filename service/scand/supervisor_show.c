@@ -72,6 +72,7 @@ void sp_supervisor_show_engine(struct supervisor *s, const struct child *child, 
 {
     struct sp_board *board = s->board;
     board->generation = child->number;
+    board->culprits_before = atomic_load(&board->culprits);
     board->signatures = report->signatures;
     board->engine_id = report->engine_id;
     board->database_time = report->database_time;

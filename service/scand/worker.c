@@ -182,6 +182,7 @@ static void warn_refused(struct worker *w, const char *why, int64_t now_us)
 {
     const int pid = (int) w->peer.pid;
     const unsigned uid = w->peer.uid;
+    count(&w->env->board->requests_refused);
     if (w->warned_us != 0 && now_us - w->warned_us < WARN_EVERY_US) {
         w->unwarned++;
         return;
@@ -290,6 +291,7 @@ static bool is_culprit(const struct worker *w, const struct body *body, uint64_t
 static void scan_range(const struct worker *w, const struct body *body, uint64_t offset, uint64_t n, struct sp_engine_result *result)
 {
     if (is_culprit(w, body, offset, n)) {
+        count(&w->env->board->culprits_refused);
         *result = (struct sp_engine_result){ .verdict = SP_VERDICT_ERROR };
         snprintf(result->detail, sizeof(result->detail), "an object of the same content has ended scanner processes before");
         return;

@@ -2,7 +2,7 @@
  * A value must never add markup: the page keeps its number of '<'. JSON must stay one object of strings. */
 #include "config.h"
 
-#include "sallyport/page.h"
+#include "../../service/core/page_priv.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static void try_template(const uint8_t *data, size_t size)
     struct sp_page_values values = values_of(SP_STR("a<b"), "c>d");
     struct sp_buf out;
     sp_buf_init(&out, OUT_MAX);
-    enum sp_status status = sp_page_new(path, "desk", &err, &page);
+    enum sp_status status = sp_page_new(&(struct sp_page_options){ .path = path, .contact = "desk" }, &err, &page);
     require((status == SP_OK) == (page != NULL) && (status == SP_OK) == (err.text[0] == '\0'));
     if (status == SP_OK) {
         status = sp_page_render(page, SP_PAGE_HTML, &values, &out);
@@ -128,7 +128,7 @@ static void try_values(const uint8_t *data, size_t size)
     cstr[size] = '\0';
     sp_buf_init(&plain, OUT_MAX);
     sp_buf_init(&hostile, OUT_MAX);
-    require(sp_page_new("", cstr, NULL, &page) == SP_OK);
+    require(sp_page_new(&(struct sp_page_options){ .path = "", .contact = cstr }, NULL, &page) == SP_OK);
 
     const char *harmless = cstr[0] != '\0' ? "x" : "";
     struct sp_page_values bad = values_of((struct sp_str){ cstr, size }, cstr);
@@ -148,6 +148,15 @@ static void try_values(const uint8_t *data, size_t size)
     free(cstr);
 }
 
+/* Any bytes as the languages that a person reads. */
+static void try_language(struct sp_str text)
+{
+    static struct sp_page_texts texts = { .languages = { { "en", NULL }, { "de", NULL }, { "zh-TW", NULL } }, .n = 3 };
+    struct sp_field fields[] = { { SP_STR("Accept-Language"), text }, { SP_STR("accept-language"), text } };
+    struct sp_message request = { .kind = SP_MESSAGE_REQUEST, .fields = fields, .n_fields = 2 };
+    require(sp_page_language_choose(&texts, &request) < texts.n);
+}
+
 static void try_accept(const uint8_t *data, size_t size)
 {
     char *copy = malloc(size + 1); /* its own allocation, so that reading past it is seen */
@@ -161,6 +170,7 @@ static void try_accept(const uint8_t *data, size_t size)
     const struct sp_message response = { .kind = SP_MESSAGE_RESPONSE, .fields = &type, .n_fields = 1 };
     for (; request.n_fields <= 3; request.n_fields++)
         require(sp_page_content_type(sp_page_choose(&request, &response)) != NULL);
+    try_language(text);
     free(copy);
 }
 

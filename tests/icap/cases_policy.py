@@ -128,6 +128,17 @@ def json_page(stack):
             expect_block(client.reqmod(request, samples.eicar()), "infected", page=page)
 
 
+def page_language(stack):
+    with stack.client() as client:
+        for accept, tag, words in (("de-AT,en;q=0.5", "de", "Schädlicher Inhalt"), ("it, el;q=0.5", "el", "Αποκλείστηκε"), ("it", "en", "Harmful content"),
+                                   (None, "en", "Harmful content")):
+            request = icap.request_head("GET", fields=["Accept-Language: " + accept] if accept else [])
+            reply = client.respmod(icap.response_head(), samples.eicar(), request, preview=1024)
+            expect_block(reply, "infected")
+            check(words in reply.body.decode(), "%s: no %r in the page", accept, words)
+            check(b"\r\nContent-Language: %s\r\n" % tag.encode() in reply.head, "%s: not said to be %s", accept, tag)
+
+
 def page_escapes(stack):
     """Nothing of what a client or server sends becomes markup."""
     url = "http://www.example.test/?q=<script>alert(1)</script>'\"&x={{id}}"
@@ -208,6 +219,7 @@ def cases(stack):
         ("policy: SSTP answer", sstp_answer, stack),
         ("policy: own fields of a client are dropped", own_field_dropped, stack),
         ("page: JSON where asked for", json_page, stack),
+        ("page: in the reader's language", page_language, stack),
         ("page: values are escaped", page_escapes, stack),
         ("log: every field", log_fields, stack),
         ("options", options, stack),

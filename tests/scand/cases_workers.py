@@ -108,10 +108,13 @@ def object_that_ends_two_workers_is_scanned_no_more(t):
     verdict(d.scan(slow_body()[:-1] + b"x"), CLEAN)  # of the same length
     expect(d.board().crashed, 3)
     assert "ended two workers" in d.log()
+    b = d.board()
+    expect((b.culprits - b.culprits_before, b.culprits_refused, b.forbidden), (1, 2, 0))
     number = d.board().generation
     d.process.send_signal(signal.SIGHUP)
     d.until(lambda: d.board().generation == number + 1, 10, "no reload")
     d.until(lambda: len(d.workers()) == 2, 10, "the old ones stay")
+    expect(d.board().culprits - d.board().culprits_before, 0)  # forgotten
     verdict(d.scan(slow_body()), CLEAN)
 
 

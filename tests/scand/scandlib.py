@@ -26,11 +26,12 @@ LOADING, SERVING, DEGRADED, STOPPED = range(4)
 REQUEST = struct.Struct("=IHHQIIII32s")
 EXTENT = struct.Struct("=QQ")
 REPLY = struct.Struct("=IHHQQIIIIq128s128s")
-BOARD_HEAD = struct.Struct("=IIiIqIIQqqIIQQQQQQ256sQQI4xq256sIIQ")
+BOARD_HEAD = struct.Struct("=IIiIqIIQqqII12Q256sQQI4xq256sIIQq")
 BOARD_WORKER = struct.Struct("=iIqqi4x")
 BOARD_FIELDS = ("magic version supervisor_pid state started generation signatures engine_id database_time loaded min_workers "
-                "max_workers scans infected errors crashed timed_out refused last_error loads_begun loads_done is_load_refused refused_wall "
-                "last_death sandbox landlock_abi scratch_bytes").split()
+                "max_workers scans infected errors crashed forbidden timed_out replaced culprits culprits_before culprits_refused "
+                "requests_refused refused last_error loads_begun loads_done is_load_refused refused_wall last_death sandbox landlock_abi scratch_bytes "
+                "seen").split()
 
 # Never as one string on disk: a virus scanner would take this suite for malware.
 EICAR = bytes.fromhex("58354f2150254041505b345c505a58353428505e2937434329377d24" "45494341522d5354414e44415244"

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "sallyport/board.h"
+#include "sallyport/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -227,15 +228,12 @@ START_TEST(engine_of_the_living)
     board->engine_id = 7;
     board->state = SP_SCAND_SERVING;
     ck_assert(!sp_board_engine(path, &engine)); /* nobody's */
-    pid_t dead = fork();
-    if (dead == 0)
-        _exit(0);
-    ck_assert_int_eq(waitpid(dead, NULL, 0), dead);
-    board->supervisor_pid = dead;
+    const int64_t now_us = sp_clock_mono_us(), slack_us = SP_BOARD_STALE_US / 2;
+    board->seen_us = now_us - SP_BOARD_STALE_US - 1; /* a dead one's */
     ck_assert(!sp_board_engine(path, &engine));
-    board->supervisor_pid = -getpid();
+    board->seen_us = now_us + slack_us; /* from before the machine was started anew */
     ck_assert(!sp_board_engine(path, &engine));
-    board->supervisor_pid = getpid();
+    board->seen_us = now_us - SP_BOARD_STALE_US + slack_us;
     static const enum sp_scand_state silent[] = { SP_SCAND_LOADING, SP_SCAND_STOPPED };
     for (size_t i = 0; i < 2; i++) {
         board->state = silent[i];

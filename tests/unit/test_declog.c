@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "sallyport/declog.h"
+#include "sallyport/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,7 @@ static struct sp_declog *open_log(const char *name)
 {
     struct sp_error err = { 0 };
     struct sp_declog *log;
-    ck_assert_msg(sp_declog_open(name, &err, &log) == SP_OK, "%s", err.text);
+    ck_assert_msg(sp_declog_open(&(struct sp_declog_options){ .path = name }, &err, &log) == SP_OK, "%s", err.text);
     return log;
 }
 
@@ -49,6 +50,13 @@ static char *read_text(const char *name, size_t *n_out)
     *n_out = fread(text, 1, (1 << 24) - 1, f);
     fclose(f);
     return text;
+}
+
+static void expect_utf8(struct sp_str s)
+{
+    uint32_t code;
+    for (size_t step; s.n > 0; s.p += step, s.n -= step)
+        ck_assert_msg((step = sp_utf8_next(s, &code)) > 0, "not UTF-8: %s", s.p);
 }
 
 /* Writes one decision to a fresh file and parses the line. */
@@ -65,8 +73,9 @@ static struct json_object *line_of(const struct sp_decision *decision)
     ck_assert_ptr_eq(strchr(text, '\n'), text + n - 1);
     for (size_t i = 0; i + 1 < n; i++)
         ck_assert_msg((unsigned char) text[i] >= 0x20 && text[i] != 0x7f, "control byte %02x in a line", text[i]);
+    expect_utf8((struct sp_str){ text, n });
     struct json_tokener *tok = json_tokener_new();
-    json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(tok, JSON_TOKENER_STRICT); /* not its UTF-8 check: json-c 0.18 takes U+FFFD twice for wrong */
     struct json_object *object = json_tokener_parse_ex(tok, text, (int) n - 1);
     ck_assert_msg(object != NULL || json_tokener_get_error(tok) == json_tokener_continue, "%s: %s",
         json_tokener_error_desc(json_tokener_get_error(tok)), text);
@@ -227,11 +236,11 @@ START_TEST(test_open_fails)
 {
     struct sp_error err = { 0 };
     struct sp_declog *log;
-    ck_assert_int_eq(sp_declog_open("/nonexistent/x.log", &err, &log), SP_ERR_IO);
+    ck_assert_int_eq(sp_declog_open(&(struct sp_declog_options){ .path = "/nonexistent/x.log" }, &err, &log), SP_ERR_IO);
     ck_assert_str_eq(err.text, "decision log /nonexistent/x.log cannot be opened: No such file or directory");
     ck_assert_ptr_null(log);
     ck_assert_int_eq(mkfifo(path, 0600), 0); /* without a reader: refused at once, no waiting */
-    ck_assert_int_eq(sp_declog_open(path, &err, &log), SP_ERR_IO);
+    ck_assert_int_eq(sp_declog_open(&(struct sp_declog_options){ .path = path }, &err, &log), SP_ERR_IO);
 }
 END_TEST
 
@@ -289,7 +298,7 @@ static int run_torn(const char *name)
     struct sp_error err = { 0 };
     struct sp_declog *log;
     signal(SIGXFSZ, SIG_IGN);
-    if (sp_declog_open(name, &err, &log) != SP_OK)
+    if (sp_declog_open(&(struct sp_declog_options){ .path = name }, &err, &log) != SP_OK)
         return 1;
     int written = 0;
     while (written < 100 && sp_declog_write(log, &full))

@@ -190,10 +190,10 @@ static bool page_once(void *arg)
 {
     static char wholes[SP_PAGE_FORMATS][20000];
     const struct sp_page_values values = { "infected", "found <it>", "r-1", "a rule", "vpn", "Eicar & Co", "id7", "now",
-        SP_STR("http://h.example/<script>?a=\"b\""), SP_STR("h.example") };
+        SP_STR("http://h.example/<script>?a=\"b\""), SP_STR("h.example"), 0 };
     struct sp_page *page = NULL;
     struct sp_error err = { 0 };
-    enum sp_status status = sp_page_new(arg, "the \"help\" desk", &err, &page);
+    enum sp_status status = sp_page_new(&(struct sp_page_options){ .path = arg, .contact = "the \"help\" desk" }, &err, &page);
     MUST((page != NULL) == (status == SP_OK), "a page in spite of the failure");
     for (int f = 0; status == SP_OK && f < SP_PAGE_FORMATS; f++) {
         struct sp_buf out;
@@ -213,7 +213,7 @@ static bool log_once(void *arg)
 {
     struct sp_declog *log = NULL;
     struct sp_error err = { 0 };
-    enum sp_status status = sp_declog_open(arg, &err, &log);
+    enum sp_status status = sp_declog_open(&(struct sp_declog_options){ .path = arg }, &err, &log);
     MUST((log != NULL) == (status == SP_OK), "a log in spite of the failure");
     const struct sp_decision d = { .id = "7", .client = SP_STR("192.0.2.1"), .direction = SP_STR("REQMOD"), .url = SP_STR("http://\xff/"),
         .reason = "because", .rule = "r", .signature = "s", .category = "", .excepted = "" };
@@ -229,6 +229,8 @@ static void expect_equal_lines(const char *path)
     FILE *f = fopen(path, "r");
     ck_assert_ptr_nonnull(f);
     while (fgets(line, sizeof(line), f)) {
+        if (strstr(line, "\"lost\":1}")) /* word of the one that could not be written */
+            continue;
         if (first[0] == '\0')
             snprintf(first, sizeof(first), "%s", line);
         ck_assert_str_eq(line, first);
@@ -243,7 +245,7 @@ START_TEST(heads_pages_and_log)
     char built_in[] = "", path[128];
     exhaust("built-in page", page_once, built_in, FAULT_ALL, 3);
     snprintf(path, sizeof(path), "%s", in_dir("decisions.log"));
-    exhaust("log", log_once, path, FAULT_OURS, 4); /* json-c leaves out what it has no memory for and says nothing */
+    exhaust("log", log_once, path, FAULT_ALL, 4);
     expect_equal_lines(path);
     unlink(path);
 }
@@ -254,7 +256,7 @@ START_TEST(page_from_file)
     const char *src = getenv("SRCDIR");
     char template[4096];
     snprintf(template, sizeof(template), "%s/etc/templates/block.html", src ? src : ".");
-    exhaust("page from a file", page_once, template, FAULT_ALL, 3);
+    exhaust("page from a file", page_once, template, FAULT_OURS, 3); /* libconfig, which reads its texts, does not outlive a failure */
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "sallyport/board.h"
+#include "sallyport/clock.h"
 #include "sallyport/gate_watch.h"
 
 #include <pthread.h>
@@ -84,8 +85,8 @@ static struct sp_gate_watch *open_watch(void)
 
 static void close_watch(struct sp_gate_watch **watch)
 {
-    static const char *const names[] = { "catalogue/test.conf", "sallyport.conf", "icap.stat", "spool.stat", "verdicts.cache",
-        "scans.stat", "catalogue" };
+    static const char *const names[] = { "catalogue/test.conf", "sallyport.conf", "icap.stat", "spool.stat", "verdicts.cache", "scans.stat",
+        "catalogue" };
     char path[128];
     sp_gate_watch_free(watch);
     ck_assert_ptr_null(*watch);
@@ -161,6 +162,61 @@ START_TEST(a_bad_change_is_told_once_and_the_next_good_one_taken)
     ck_assert_uint_eq(sp_metrics_get(gate->metrics, SP_METRIC_RELOADS_REFUSED), 2);
     ck_assert_uint_eq(sp_metrics_get(gate->metrics, SP_METRIC_RELOADS), 1);
     sp_gate_release(&gate);
+    close_watch(&watch);
+}
+END_TEST
+
+static uint64_t reloads_of(struct sp_gate_watch *watch)
+{
+    struct sp_gate *gate = sp_gate_watch_acquire(watch);
+    uint64_t n = sp_metrics_get(gate->metrics, SP_METRIC_RELOADS);
+    sp_gate_release(&gate);
+    return n;
+}
+
+static void await_reload(struct sp_gate_watch *watch, uint64_t before)
+{
+    for (int i = 0; i < PATIENCE_MS / POLL_MS && reloads_of(watch) == before; i++)
+        pause_ms(POLL_MS);
+    ck_assert_uint_eq(reloads_of(watch), before + 1);
+}
+
+/* A file in dir that is gone at the end. */
+static void write_in_dir(const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    write_file(path, text);
+}
+
+START_TEST(changes_of_the_words_and_the_logo_are_taken)
+{
+    struct sp_gate_watch *watch = open_watch();
+    char path[128], lines[512];
+    snprintf(path, sizeof(path), "%s/texts", dir);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    write_in_dir("page", "{{t:a}}");
+    write_in_dir("texts/en.conf", "a = \"one\";");
+    write_in_dir("logo", "GIF8");
+    snprintf(lines, sizeof(lines),
+        "run_dir = \"%s\"; catalogue = \"%s/catalogue\"; page_template = \"%s/page\"; page_logo = \"%s/logo\";"
+        "log = { file = \"\"; }; spool = { dir = \"/tmp\"; };\n",
+        dir, dir, dir, dir);
+    write_file(conf_path, lines);
+    await_reload(watch, 0);
+    write_in_dir("texts/en.conf", "a = \"another\";");
+    await_reload(watch, 1);
+    write_in_dir("logo", "GIF89");
+    await_reload(watch, 2);
+    write_in_dir("texts/en.conf", "b = \"lost\";");
+    await_errors(1);
+    static const char *const names[] = { "texts/en.conf", "texts", "page", "logo" };
+    write_conf("");
+    await_reload(watch, 3);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        ck_assert_int_eq(remove(path), 0);
+    }
     close_watch(&watch);
 }
 END_TEST
@@ -278,7 +334,7 @@ START_TEST(the_engine_is_followed)
     for (uint64_t i = 1; i <= 2; i++) {
         struct sp_board *board;
         ck_assert_int_eq(sp_board_create(path, &err, &board), SP_OK);
-        board->supervisor_pid = getpid();
+        board->seen_us = sp_clock_mono_us();
         board->state = SP_SCAND_SERVING;
         board->engine_id = 10 * i;
         ck_assert_uint_eq(await_engine(watch, 10 * i), 10 * i);
@@ -346,6 +402,7 @@ int main(void)
     TCase *c = tcase_create("gate_watch");
     tcase_add_test(c, changes_of_configuration_and_catalogue_are_taken);
     tcase_add_test(c, a_bad_change_is_told_once_and_the_next_good_one_taken);
+    tcase_add_test(c, changes_of_the_words_and_the_logo_are_taken);
     tcase_add_test(c, a_storm_of_reloads_disturbs_nobody);
     tcase_add_test(c, a_replaced_gate_lives_while_it_is_held);
     tcase_add_test(c, the_engine_is_followed);

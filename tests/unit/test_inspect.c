@@ -165,7 +165,7 @@ START_TEST(a_mark_names_the_rule_and_a_clients_own_mark_goes)
         "X-Sallyport-Block: t-connect\nX-Sallyport-Rule: test vpn\nX-Sallyport-Category: vpn\nX-Sallyport-Id: %s\n", run.id);
     ck_assert_str_eq(run.add_fields, want);
     ck_assert(run.strip_own);
-    ck_assert_uint_eq(sp_metrics_get(gate->metrics, SP_METRIC_BLOCKED), 1);
+    ck_assert_uint_eq(sp_metrics_transactions(gate->metrics, SP_REQMOD, SP_METRICS_ANY, SP_ACTION_BLOCK), 1);
     ck_assert_uint_eq(sp_metrics_get(gate->metrics, SP_METRIC_STRIPPED), 1);
     close_gate(&gate);
 }
@@ -186,8 +186,9 @@ START_TEST(a_client_that_leaves_is_logged_and_counted)
     sp_head_free(&req);
     ck_assert_uint_eq(sp_metrics_get(gate->metrics, SP_METRIC_CLIENT_GONE), 1);
     ck_assert_uint_eq(sp_metrics_get_outcome(gate->metrics, SP_OUTCOME_GONE), 1);
-    ck_assert_uint_eq(sp_metrics_get(gate->metrics, SP_METRIC_BLOCKED), 0);
-    ck_assert_uint_eq(sp_metrics_get(gate->metrics, SP_METRIC_ALLOWED), 0);
+    ck_assert_uint_eq(sp_metrics_transactions(gate->metrics, SP_METRICS_ANY, SP_METRICS_ANY, SP_ACTION_BLOCK), 0);
+    ck_assert_uint_eq(sp_metrics_transactions(gate->metrics, SP_METRICS_ANY, SP_METRICS_ANY, SP_ACTION_ALLOW), 0);
+    ck_assert_uint_eq(sp_metrics_transactions(gate->metrics, SP_METRICS_ANY, SP_METRICS_ANY, SP_ACTION_NONE), 1);
     ck_assert_ptr_nonnull(strstr(last_log_line(), "\"outcome\":\"gone\",\"action\":\"none\""));
     close_gate(&gate);
 }

@@ -60,6 +60,14 @@ static void check_folder(void)
     ck_assert_int_eq(system(command), 0);
 }
 
+static void count_one(struct sp_metrics *metrics, enum sp_direction direction, enum sp_outcome outcome, enum sp_action action)
+{
+    struct sp_metrics_txn txn = { .direction = direction, .outcome = outcome, .action = action };
+    for (unsigned i = 0; i < SP_PHASE_COUNT; i++)
+        txn.phase_us[i] = SP_METRICS_NO_TIME;
+    sp_metrics_count(metrics, &txn);
+}
+
 START_TEST(test_counting)
 {
     struct sp_metrics *metrics = open_shared();
@@ -72,7 +80,7 @@ START_TEST(test_counting)
         sp_metrics_add(metrics, (enum sp_metric) i, i + 1);
     for (unsigned i = 0; i < SP_OUTCOME_COUNT; i++)
         for (unsigned n = 0; n <= i; n++)
-            sp_metrics_add_outcome(metrics, (enum sp_outcome) i);
+            count_one(metrics, SP_REQMOD, (enum sp_outcome) i, SP_ACTION_ALLOW);
     sp_metrics_set_engine(metrics, 0xfedcba9876543210u);
     sp_metrics_close(&metrics);
     ck_assert_ptr_null(metrics);
@@ -86,6 +94,87 @@ START_TEST(test_counting)
     ck_assert_uint_eq(sp_metrics_engine(metrics), 0xfedcba9876543210u);
     sp_metrics_close(&metrics);
     check_folder();
+}
+END_TEST
+
+/* What was counted where does not matter: sums are over all processors. */
+START_TEST(test_transactions)
+{
+    struct sp_metrics *metrics = open_shared();
+    struct sp_metrics_txn txn = { .direction = SP_RESPMOD, .outcome = SP_OUTCOME_RULE, .action = SP_ACTION_BLOCK,
+        .category = "vpn", .total_us = 5 };
+    for (unsigned i = 0; i < SP_PHASE_COUNT; i++)
+        txn.phase_us[i] = i == SP_PHASE_SCAN ? SP_METRICS_NO_TIME : (int64_t) i;
+    sp_metrics_count(metrics, &txn);
+    txn.category = "our-own";
+    txn.action = SP_ACTION_REPORT;
+    sp_metrics_count(metrics, &txn);
+    count_one(metrics, SP_REQMOD, SP_OUTCOME_GONE, SP_ACTION_NONE);
+    ck_assert_uint_eq(sp_metrics_transactions(metrics, SP_METRICS_ANY, SP_METRICS_ANY, SP_METRICS_ANY), 3);
+    ck_assert_uint_eq(sp_metrics_transactions(metrics, SP_RESPMOD, SP_METRICS_ANY, SP_METRICS_ANY), 2);
+    ck_assert_uint_eq(sp_metrics_transactions(metrics, SP_METRICS_ANY, SP_METRICS_ANY, SP_ACTION_BLOCK), 1);
+    ck_assert_uint_eq(sp_metrics_transactions(metrics, SP_REQMOD, SP_OUTCOME_GONE, SP_ACTION_NONE), 1);
+    ck_assert_uint_eq(sp_metrics_transactions(metrics, SP_REQMOD, SP_OUTCOME_RULE, SP_METRICS_ANY), 0);
+    ck_assert_uint_eq(sp_metrics_get_outcome(metrics, SP_OUTCOME_RULE), 2);
+    ck_assert_uint_eq(sp_metrics_get_category(metrics, SP_METRICS_CATEGORY_VPN, SP_ACTION_BLOCK), 1);
+    ck_assert_uint_eq(sp_metrics_get_category(metrics, SP_METRICS_CATEGORY_SITE, SP_ACTION_REPORT), 1);
+    ck_assert_uint_eq(sp_metrics_get_category(metrics, SP_METRICS_CATEGORY_TUNNEL, SP_ACTION_BLOCK), 0);
+    struct sp_histogram h;
+    for (unsigned i = 0; i < SP_PHASE_COUNT; i++) {
+        sp_metrics_get_phase(metrics, (enum sp_phase) i, &h);
+        ck_assert_uint_eq(h.count, i == SP_PHASE_SCAN ? 0 : 2);
+        ck_assert_uint_eq(h.sum_us, i == SP_PHASE_SCAN ? 0 : 2 * i);
+    }
+    sp_metrics_get_total(metrics, SP_RESPMOD, &h);
+    ck_assert_uint_eq(h.count, 2);
+    ck_assert_uint_eq(h.sum_us, 10);
+    sp_metrics_close(&metrics);
+}
+END_TEST
+
+/* A value is in the first bucket whose bound is not below it; the bounds grow by a half and a third in turns. */
+START_TEST(test_buckets)
+{
+    static const int64_t more[] = { 1000, 999999, 1000000, 134217728, 201326592, 201326593, 268435456, 268435457, INT64_MAX };
+    struct sp_histogram h;
+    ck_assert_uint_eq(sp_histogram_bound_us(0), 1);
+    ck_assert_uint_eq(sp_histogram_bound_us(SP_HISTOGRAM_BUCKETS - 2), 268435456);
+    ck_assert_uint_eq(sp_histogram_bound_us(SP_HISTOGRAM_BUCKETS - 1), UINT64_MAX);
+    for (unsigned i = 1; i < SP_HISTOGRAM_BUCKETS; i++)
+        ck_assert_uint_gt(sp_histogram_bound_us(i), sp_histogram_bound_us(i - 1));
+    const int n_small = 300;
+    for (int i = 0; i < n_small + (int) (sizeof(more) / sizeof(more[0])); i++) {
+        const int64_t us = i < n_small ? i : more[i - n_small];
+        struct sp_metrics *metrics;
+        ck_assert_int_eq(sp_metrics_open(NULL, NULL, &metrics), SP_OK);
+        struct sp_metrics_txn txn = { .direction = SP_REQMOD, .total_us = us };
+        sp_metrics_count(metrics, &txn);
+        sp_metrics_get_total(metrics, SP_REQMOD, &h);
+        ck_assert_uint_eq(h.count, 1);
+        unsigned want = 0;
+        while (sp_histogram_bound_us(want) < (uint64_t) us)
+            want++;
+        ck_assert_msg(h.buckets[want] == 1, "%lld us are not in bucket %u", (long long) us, want);
+        sp_metrics_close(&metrics);
+    }
+}
+END_TEST
+
+START_TEST(test_quantiles)
+{
+    struct sp_histogram h = { .count = 0 };
+    ck_assert(sp_histogram_quantile_us(&h, 0.5) == 0);
+    h.buckets[4] = 100; /* 4 to 6 us */
+    h.count = 100;
+    ck_assert(sp_histogram_quantile_us(&h, 0.5) == 5);
+    ck_assert(sp_histogram_quantile_us(&h, 1) == 6);
+    h.buckets[0] = 100;
+    h.count = 200;
+    ck_assert(sp_histogram_quantile_us(&h, 0.25) == 0.5);
+    ck_assert(sp_histogram_quantile_us(&h, 0.75) == 5);
+    h.buckets[SP_HISTOGRAM_BUCKETS - 1] = 200; /* nobody knows how long: at least the last bound */
+    h.count = 400;
+    ck_assert(sp_histogram_quantile_us(&h, 0.9) == 268435456);
 }
 END_TEST
 
@@ -127,8 +216,8 @@ START_TEST(test_reader)
     ck_assert_ptr_null(reader);
     struct sp_metrics *metrics = open_shared();
     ck_assert_int_eq(sp_metrics_open_reader(path, &err, &reader), SP_OK);
-    sp_metrics_add(metrics, SP_METRIC_REQMOD, 3);
-    ck_assert_uint_eq(sp_metrics_get(reader, SP_METRIC_REQMOD), 3);
+    sp_metrics_add(metrics, SP_METRIC_STRIPPED, 3);
+    ck_assert_uint_eq(sp_metrics_get(reader, SP_METRIC_STRIPPED), 3);
     sp_metrics_close(&reader);
     sp_metrics_close(&metrics);
 }
@@ -140,12 +229,11 @@ START_TEST(test_other_layouts)
     struct sp_metrics *metrics = open_shared();
     sp_metrics_close(&metrics);
     off_t size = size_of_file();
-    char *good = malloc((size_t) size);
+    char *good = malloc((size_t) size), *bad = malloc((size_t) size), *again = malloc((size_t) size);
     FILE *f = fopen(path, "r");
     ck_assert_uint_eq(fread(good, 1, (size_t) size, f), (size_t) size);
     fclose(f);
     for (int i = -4; i < 16; i++) {
-        char bad[4096];
         size_t n = i >= 0 ? (size_t) size : (i == -4 ? 0 : i == -3 ? 1 : i == -2 ? 16 : (size_t) size - 1);
         memcpy(bad, good, (size_t) size);
         if (i >= 0)
@@ -163,13 +251,14 @@ START_TEST(test_other_layouts)
         sp_metrics_close(&reader);
         sp_metrics_close(&metrics);
         /* Whoever had the old file still has it as it was. */
-        char again[4096];
-        ck_assert_int_eq(pread(held, again, sizeof(again), 0), (ssize_t) n);
+        ck_assert_int_eq(pread(held, again, (size_t) size, 0), (ssize_t) n);
         ck_assert_int_eq(memcmp(again, bad, n), 0);
         close(held);
         check_folder();
     }
     free(good);
+    free(bad);
+    free(again);
 }
 END_TEST
 
@@ -267,7 +356,7 @@ END_TEST
 static void *add_in_thread(void *metrics)
 {
     for (int i = 0; i < 100000; i++)
-        sp_metrics_add_outcome(metrics, SP_OUTCOME_CLEAN);
+        count_one(metrics, SP_RESPMOD, SP_OUTCOME_CLEAN, SP_ACTION_ALLOW);
     return NULL;
 }
 
@@ -289,6 +378,9 @@ int main(void)
     TCase *c = tcase_create("metrics");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_counting);
+    tcase_add_test(c, test_transactions);
+    tcase_add_test(c, test_buckets);
+    tcase_add_test(c, test_quantiles);
     tcase_add_test(c, test_names);
     tcase_add_test(c, test_private);
     tcase_add_test(c, test_reader);

@@ -59,7 +59,7 @@ static struct sp_page *new_page(const char *text, const char *contact)
     struct sp_page *page = NULL;
     struct sp_error err = { 0 };
     write_template(text, strlen(text));
-    ck_assert_msg(sp_page_new(path, contact, &err, &page) == SP_OK, "%s", err.text);
+    ck_assert_msg(sp_page_new(&(struct sp_page_options){ .path = path, .contact = contact }, &err, &page) == SP_OK, "%s", err.text);
     ck_assert_str_eq(err.text, "");
     return page;
 }
@@ -140,7 +140,7 @@ START_TEST(injection_into_json)
     static const char *const names[N_GIVEN] = { "outcome", "reason", "rule", NULL, "category", "signature", "id", NULL, "url", NULL };
     static const char *const order[] = { "outcome", "reason", "rule", "category", "signature", "url", "id", "contact" };
     struct sp_page *page = NULL;
-    ck_assert_int_eq(sp_page_new("", "", NULL, &page), SP_OK);
+    ck_assert_int_eq(sp_page_new(&(struct sp_page_options){ .path = "", .contact = "" }, NULL, &page), SP_OK);
     for (unsigned v = 0; v < N_GIVEN; v++) {
         for (size_t i = 0; i < sizeof(injections) / sizeof(injections[0]); i++) {
             struct sp_page_values values = { 0 };
@@ -286,7 +286,8 @@ START_TEST(template_errors)
         struct sp_page *page = NULL;
         struct sp_error err = { 0 };
         write_template(cases[i].text, strlen(cases[i].text));
-        ck_assert_msg(sp_page_new(path, "", &err, &page) == SP_ERR_CONF, "case %zu: %s", i, err.text);
+        ck_assert_msg(
+            sp_page_new(&(struct sp_page_options){ .path = path, .contact = "" }, &err, &page) == SP_ERR_CONF, "case %zu: %s", i, err.text);
         ck_assert_ptr_null(page);
         snprintf(place, sizeof(place), "%s:%u: ", path, cases[i].line);
         ck_assert_msg(strncmp(err.text, place, strlen(place)) == 0, "case %zu: \"%s\" does not begin with \"%s\"", i, err.text, place);
@@ -314,7 +315,7 @@ START_TEST(template_cut_at_each_offset)
         struct sp_page *page = NULL;
         struct sp_error err = { 0 };
         write_template(text, n);
-        enum sp_status status = sp_page_new(path, "", &err, &page);
+        enum sp_status status = sp_page_new(&(struct sp_page_options){ .path = path, .contact = "" }, &err, &page);
         bool is_whole = n <= 2 || n >= sizeof(text) - 2; /* "a{" is text */
         ck_assert_msg((status == SP_OK) == is_whole, "cut at %zu: %s", n, err.text);
         if (n == sizeof(text) - 1)
@@ -334,7 +335,8 @@ START_TEST(template_sizes)
         struct sp_page *page = NULL;
         struct sp_error err = { 0 };
         write_template(text, n);
-        ck_assert_int_eq(sp_page_new(path, "", &err, &page), n <= limit ? SP_OK : SP_ERR_LIMIT);
+        ck_assert_int_eq(
+            sp_page_new(&(struct sp_page_options){ .path = path, .contact = "" }, &err, &page), n <= limit ? SP_OK : SP_ERR_LIMIT);
         ck_assert_int_eq(err.text[0] != '\0', n > limit);
         sp_page_free(&page);
     }
@@ -344,7 +346,7 @@ START_TEST(template_sizes)
     struct sp_page *page = NULL;
     struct sp_error err = { 0 };
     write_template(text, n);
-    ck_assert_int_eq(sp_page_new(path, "", &err, &page), SP_ERR_LIMIT);
+    ck_assert_int_eq(sp_page_new(&(struct sp_page_options){ .path = path, .contact = "" }, &err, &page), SP_ERR_LIMIT);
     ck_assert_ptr_nonnull(strstr(err.text, "more than"));
     free(text);
 }
@@ -356,7 +358,7 @@ START_TEST(template_files)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sp_page *page = NULL;
         struct sp_error err = { 0 };
-        ck_assert_int_eq(sp_page_new(bad[i], "", &err, &page), SP_ERR_IO);
+        ck_assert_int_eq(sp_page_new(&(struct sp_page_options){ .path = bad[i], .contact = "" }, &err, &page), SP_ERR_IO);
         ck_assert_ptr_null(page);
         ck_assert_ptr_nonnull(strstr(err.text, bad[i]));
     }
@@ -364,7 +366,7 @@ START_TEST(template_files)
     struct sp_error err = { 0 };
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_assert_int_eq(sp_page_new(path, "", &err, &page), SP_ERR_IO); /* and comes back */
+    ck_assert_int_eq(sp_page_new(&(struct sp_page_options){ .path = path, .contact = "" }, &err, &page), SP_ERR_IO); /* and comes back */
 }
 END_TEST
 
@@ -393,7 +395,8 @@ START_TEST(pages_of_ours)
     for (size_t i = 0; i < 2; i++) {
         struct sp_page *page = NULL;
         struct sp_error err = { 0 };
-        ck_assert_msg(sp_page_new(paths[i], "help@example.com", &err, &page) == SP_OK, "%s", err.text);
+        ck_assert_msg(sp_page_new(&(struct sp_page_options){ .path = paths[i], .contact = "help@example.com" }, &err, &page) == SP_OK, "%s",
+            err.text);
         const char *const always_not[] = { "{{", "}}", "src=", "href=", "url(", "@import", "<script", NULL };
         struct sp_page_values infected = base, rule = base;
         infected.signature = "Eicar-Test";
@@ -433,7 +436,7 @@ START_TEST(every_allocation_fails_in_turn)
         sp_buf_init(&out, OUT_MAX);
         calls_until_failure = n;
         is_armed = true;
-        enum sp_status status = sp_page_new(path, "desk", &err, &page);
+        enum sp_status status = sp_page_new(&(struct sp_page_options){ .path = path, .contact = "desk" }, &err, &page);
         enum sp_status rendered = status == SP_OK ? sp_page_render(page, n % 2 ? SP_PAGE_JSON : SP_PAGE_HTML, &values, &out) : SP_OK;
         is_armed = false;
         is_done = calls_until_failure >= 0;

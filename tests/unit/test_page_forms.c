@@ -32,7 +32,7 @@ START_TEST(injection_into_small_forms)
 {
     struct sp_page *page = NULL;
     char want[1024];
-    ck_assert_int_eq(sp_page_new("", "", NULL, &page), SP_OK);
+    ck_assert_int_eq(sp_page_new(&(struct sp_page_options){ .path = "", .contact = "" }, NULL, &page), SP_OK);
     for (size_t i = 0; i < sizeof(small_injections) / sizeof(small_injections[0]); i++) {
         struct sp_page_values values = { .reason = small_injections[i].raw };
         snprintf(want, sizeof(want), "/*\nBlocked: %s\n*/\n", small_injections[i].comment);
@@ -79,7 +79,7 @@ START_TEST(small_forms)
     int fd = mkstemp(path);
     ck_assert(fd >= 0 && write(fd, "a page of our own", 17) == 17);
     close(fd);
-    ck_assert_int_eq(sp_page_new(path, "the desk", NULL, &page), SP_OK);
+    ck_assert_int_eq(sp_page_new(&(struct sp_page_options){ .path = path, .contact = "the desk" }, NULL, &page), SP_OK);
     unlink(path);
     expect_render(page, SP_PAGE_HTML, &values, "a page of our own"); /* the only form that a file replaces */
     expect_render(page, SP_PAGE_TEXT, &values,
@@ -103,7 +103,7 @@ START_TEST(picture_of_a_pixel)
     struct sp_page_values values = { .reason = "x" };
     struct sp_buf out;
     sp_buf_init(&out, OUT_MAX);
-    ck_assert_int_eq(sp_page_new("", "", NULL, &page), SP_OK);
+    ck_assert_int_eq(sp_page_new(&(struct sp_page_options){ .path = "", .contact = "" }, NULL, &page), SP_OK);
     ck_assert_int_eq(sp_page_render(page, SP_PAGE_GIF, &values, &out), SP_OK);
     ck_assert_uint_eq(out.n, 43);
     const unsigned char *p = (const unsigned char *) out.p;

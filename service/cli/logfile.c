@@ -1,0 +1,248 @@
+/* Files of the decision log. zlib reads what gzip wrote and what it did not alike, but plain files go by it: that is twice as
+ * fast. */
+#include "config.h"
+
+#include "logfile.h"
+
+#include "cli.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define BUFFER_BYTES (1024u * 1024u)
+#define LINE_MAX_BYTES (256u * 1024u) /* declog.c's are shorter, even if every byte of theirs is escaped */
+#define ZLIB_BUFFER_BYTES (128u * 1024u)
+#define MAX_FILES 10000
+#define PACKED ".gz"
+
+/* --- which files ------------------------------------------------------------------------------------------------------- */
+
+static bool ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* What logrotate appends: ".1", ".12.gz", "-20261122", "-20261122-15.gz". */
+static bool is_rotated_end(const char *end)
+{
+    if (*end != '.' && *end != '-')
+        return false;
+    size_t n = strspn(end + 1, "0123456789-");
+    return n > 0 && (end[1 + n] == '\0' || strcmp(end + 1 + n, PACKED) == 0);
+}
+
+static bool add_file(struct sp_logset *set, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return true; /* rotated away meanwhile: under its next name it is found, or it was removed */
+    if (set->n == MAX_FILES)
+        return true;
+    struct sp_logfile *files = realloc(set->files, (set->n + 1) * sizeof(*files));
+    if (!files)
+        return false;
+    set->files = files;
+    files[set->n] = (struct sp_logfile){ .path = strdup(path), .bytes = (uint64_t) st.st_size };
+    files[set->n].changed_us = (int64_t) st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+    return files[set->n].path && ++set->n > 0;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    const struct sp_logfile *x = a, *y = b;
+    if (x->changed_us != y->changed_us)
+        return x->changed_us < y->changed_us ? -1 : 1;
+    return strcmp(x->path, y->path);
+}
+
+/* While gzip is at work both forms are there, and the packed one is not whole. */
+static bool is_double(const struct sp_logset *set, const char *path)
+{
+    if (!ends_in(path, PACKED))
+        return false;
+    size_t n = strlen(path) - strlen(PACKED);
+    for (size_t i = 0; i < set->n; i++)
+        if (strlen(set->files[i].path) == n && memcmp(set->files[i].path, path, n) == 0)
+            return true;
+    return false;
+}
+
+static void drop_doubles(struct sp_logset *set)
+{
+    for (size_t i = set->n; i > 0; i--) {
+        if (!is_double(set, set->files[i - 1].path))
+            continue;
+        free(set->files[i - 1].path);
+        memmove(&set->files[i - 1], &set->files[i], (set->n - i) * sizeof(*set->files));
+        set->n--;
+    }
+}
+
+bool sp_logset_open(const char *path, struct sp_logset *out)
+{
+    *out = (struct sp_logset){ 0 };
+    char folder[PATH_MAX], whole[PATH_MAX];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const int n_folder = snprintf(folder, sizeof(folder), "%.*s", slash ? (int) (slash - path) + 1 : 1, slash ? path : ".");
+    bool is_good = n_folder < (int) sizeof(folder);
+    DIR *dir = is_good ? opendir(folder) : NULL;
+    if (!dir) {
+        sp_cli_fail("%s: %s", path, strerror(is_good ? errno : ENAMETOOLONG));
+        return false;
+    }
+    is_good = add_file(out, path);
+    for (struct dirent *entry = readdir(dir); entry && is_good; entry = readdir(dir)) {
+        size_t n = strlen(name);
+        if (strncmp(entry->d_name, name, n) != 0 || !is_rotated_end(entry->d_name + n))
+            continue;
+        if (snprintf(whole, sizeof(whole), "%s%s%s", folder, slash ? "" : "/", entry->d_name) < (int) sizeof(whole))
+            is_good = add_file(out, whole);
+    }
+    closedir(dir);
+    if (!is_good || out->n == 0) {
+        sp_cli_fail("%s: %s", path, is_good ? strerror(access(path, R_OK) < 0 ? errno : EINVAL) : "out of memory");
+        sp_logset_close(out);
+        return false;
+    }
+    drop_doubles(out);
+    qsort(out->files, out->n, sizeof(*out->files), compare_files);
+    return true;
+}
+
+void sp_logset_close(struct sp_logset *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        free(set->files[i].path);
+    free(set->files);
+    *set = (struct sp_logset){ 0 };
+}
+
+/* --- lines ------------------------------------------------------------------------------------------------------------- */
+
+struct reader {
+    char *bytes; /* BUFFER_BYTES */
+    size_t n;
+    bool is_skipping, is_over; /* in a line that is too long; nobody wants more */
+    uint64_t *too_long;
+    sp_logline_fn take;
+    void *arg;
+};
+
+/* Takes all lines of the buffer; what is left of it moves to the front. */
+static void take_lines(struct reader *r, bool is_end)
+{
+    char *p = r->bytes, *end = r->bytes + r->n;
+    while (p < end && !r->is_over) {
+        char *newline = memchr(p, '\n', (size_t) (end - p));
+        if (!newline && !is_end)
+            break;
+        char *stop = newline ? newline : end;
+        if (r->is_skipping || (size_t) (stop - p) > LINE_MAX_BYTES)
+            ++*r->too_long;
+        else if (stop > p)
+            r->is_over = !r->take(r->arg, (struct sp_str){ p, (size_t) (stop - p) });
+        r->is_skipping = false;
+        p = newline ? newline + 1 : end;
+    }
+    if ((size_t) (end - p) > LINE_MAX_BYTES) { /* no end in sight */
+        r->is_skipping = true;
+        p = end;
+    }
+    r->n = (size_t) (end - p);
+    memmove(r->bytes, p, r->n);
+}
+
+struct source {
+    int fd;
+    gzFile packed; /* or NULL */
+};
+
+/* NULL with *n_out bytes read, or what went wrong. */
+static const char *read_piece(const struct source *from, char *to, size_t room, size_t *n_out)
+{
+    *n_out = 0;
+    if (from->packed) {
+        int n = gzread(from->packed, to, (unsigned) room), code;
+        *n_out = n > 0 ? (size_t) n : 0;
+        const char *why = gzerror(from->packed, &code);
+        return code == Z_OK || code == Z_STREAM_END ? NULL : code == Z_ERRNO ? strerror(errno) : why;
+    }
+    ssize_t n;
+    do
+        n = read(from->fd, to, room);
+    while (n < 0 && errno == EINTR);
+    *n_out = n > 0 ? (size_t) n : 0;
+    return n < 0 ? strerror(errno) : NULL;
+}
+
+/* Progress is counted in bytes of the file, so packed ones by how far zlib has come in it. */
+static void note_progress(const struct source *from, struct sp_progress *progress, size_t n, uint64_t *told)
+{
+    if (!from->packed) {
+        sp_progress_add(progress, n);
+        return;
+    }
+    off_t at = gzoffset(from->packed);
+    if (at > 0 && (uint64_t) at > *told) {
+        sp_progress_add(progress, (uint64_t) at - *told);
+        *told = (uint64_t) at;
+    }
+}
+
+static bool open_source(const char *path, struct source *out)
+{
+    *out = (struct source){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) };
+    if (out->fd < 0)
+        return false;
+    if (!ends_in(path, PACKED)) {
+        posix_fadvise(out->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+        return true;
+    }
+    out->packed = gzdopen(out->fd, "rb");
+    if (out->packed)
+        gzbuffer(out->packed, ZLIB_BUFFER_BYTES);
+    else
+        close(out->fd);
+    errno = ENOMEM;
+    return out->packed != NULL;
+}
+
+bool sp_logfile_read(const struct sp_logfile *file, sp_logline_fn take, void *arg, struct sp_progress *progress, uint64_t *too_long)
+{
+    struct source from;
+    struct reader r = { .bytes = malloc(BUFFER_BYTES), .too_long = too_long, .take = take, .arg = arg };
+    if (!r.bytes || !open_source(file->path, &from)) {
+        if (progress)
+            sp_cli_fail("%s: %s", file->path, strerror(errno));
+        free(r.bytes);
+        return false;
+    }
+    const char *fault = NULL;
+    uint64_t told = 0;
+    size_t n = 1;
+    while (n > 0 && !fault && !r.is_over) {
+        fault = read_piece(&from, r.bytes + r.n, BUFFER_BYTES - r.n, &n);
+        r.n += n;
+        take_lines(&r, n == 0 || fault);
+        if (progress)
+            note_progress(&from, progress, n, &told);
+    }
+    if (fault && progress) {
+        sp_progress_hide(progress);
+        sp_cli_fail("%s: %s", file->path, fault);
+    }
+    if (from.packed)
+        gzclose(from.packed);
+    else
+        close(from.fd);
+    free(r.bytes);
+    return fault == NULL;
+}

@@ -1,0 +1,132 @@
+/* Names and how often they came, in bounded memory: a table of so many names. When it is full, the names that came least are dropped,
+ * half of them, and how often they could have come is remembered: so a name that is taken in later may have come that often before
+ * (Misra and Gries, 1982, with the median in place of one). Whoever invents millions of names cannot push out one that comes often. */
+#include "config.h"
+
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_NAMES 16384
+#define SLOTS (2 * MAX_NAMES)
+#define KEY_MAX_BYTES 256
+
+bool sp_top_init(struct sp_top *top)
+{
+    *top = (struct sp_top){ .entries = calloc(SLOTS, sizeof(*top->entries)), .cap = SLOTS };
+    return top->entries != NULL;
+}
+
+void sp_top_fini(struct sp_top *top)
+{
+    for (size_t i = 0; top->entries && i < top->cap; i++)
+        free(top->entries[i].key);
+    free(top->entries);
+    *top = (struct sp_top){ 0 };
+}
+
+static uint32_t hash_of(struct sp_str key)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < key.n; i++)
+        hash = (hash ^ (unsigned char) key.p[i]) * 0x100000001b3u;
+    return (uint32_t) (hash ^ hash >> 32);
+}
+
+/* Its entry, or the free one where it belongs. */
+static struct sp_top_entry *find_slot(struct sp_top *top, struct sp_str key, uint32_t hash)
+{
+    for (size_t i = hash & (top->cap - 1);; i = (i + 1) & (top->cap - 1)) {
+        struct sp_top_entry *entry = &top->entries[i];
+        if (!entry->key || (entry->hash == hash && entry->n == key.n && memcmp(entry->key, key.p, key.n) == 0))
+            return entry;
+    }
+}
+
+static int compare_weights(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    return x < y ? -1 : x > y;
+}
+
+static bool median_weight(const struct sp_top *top, uint64_t *median_out)
+{
+    uint64_t *weights = malloc(top->n * sizeof(*weights));
+    if (!weights)
+        return false;
+    size_t n = 0;
+    for (size_t i = 0; i < top->cap; i++)
+        if (top->entries[i].key)
+            weights[n++] = top->entries[i].weight;
+    qsort(weights, n, sizeof(*weights), compare_weights);
+    *median_out = weights[n / 2];
+    free(weights);
+    return true;
+}
+
+static bool make_room(struct sp_top *top)
+{
+    uint64_t median;
+    struct sp_top kept;
+    if (!median_weight(top, &median) || !sp_top_init(&kept))
+        return false;
+    kept.dropped = top->dropped + median;
+    for (size_t i = 0; i < top->cap; i++) {
+        struct sp_top_entry entry = top->entries[i];
+        if (!entry.key || entry.weight <= median)
+            continue;
+        entry.weight -= median;
+        *find_slot(&kept, (struct sp_str){ entry.key, entry.n }, entry.hash) = entry;
+        top->entries[i].key = NULL;
+        kept.n++;
+    }
+    sp_top_fini(top);
+    *top = kept;
+    return true;
+}
+
+bool sp_top_add(struct sp_top *top, struct sp_str key, bool is_refused)
+{
+    if (key.n > KEY_MAX_BYTES)
+        key.n = KEY_MAX_BYTES;
+    const uint32_t hash = hash_of(key);
+    struct sp_top_entry *entry = find_slot(top, key, hash);
+    if (!entry->key) {
+        if (top->n == MAX_NAMES) {
+            if (!make_room(top))
+                return false;
+            entry = find_slot(top, key, hash);
+        }
+        char *copy = malloc(key.n);
+        if (!copy)
+            return false;
+        memcpy(copy, key.p, key.n);
+        *entry = (struct sp_top_entry){ .key = copy, .n = key.n, .hash = hash, .missed = top->dropped };
+        top->n++;
+    }
+    entry->weight++;
+    if (is_refused)
+        entry->refused++;
+    else
+        entry->reported++;
+    return true;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct sp_top_entry *x = a, *y = b;
+    if (!x->key || !y->key)
+        return x->key ? -1 : y->key ? 1 : 0;
+    const uint64_t n_x = x->refused + x->reported, n_y = y->refused + y->reported;
+    if (n_x != n_y)
+        return n_x > n_y ? -1 : 1;
+    int order = memcmp(x->key, y->key, x->n < y->n ? x->n : y->n);
+    return order ? order : x->n < y->n ? -1 : x->n > y->n;
+}
+
+size_t sp_top_sort(struct sp_top *top)
+{
+    qsort(top->entries, top->cap, sizeof(*top->entries), compare_entries);
+    return top->n;
+}
