@@ -20,8 +20,10 @@ enum sp_status sp_digest_init(struct sp_digest *digest, const struct sp_digest *
 {
     EVP_MD_CTX *fresh = EVP_MD_CTX_new();
     *digest = (struct sp_digest){ .context = fresh };
-    if (!fresh)
+    if (!fresh) {
+        forget_errors(); /* since OpenSSL 3.5, failed allocations are among them */
         return sp_error_set(err, SP_ERR_NOMEM, "out of memory");
+    }
     EVP_MD *fetched = model ? NULL : EVP_MD_fetch(NULL, "SHA256", NULL);
     const EVP_MD *algorithm = model ? EVP_MD_CTX_get0_md(model->context) : fetched;
     digest->is_begun = algorithm && EVP_DigestInit_ex(fresh, algorithm, NULL) && EVP_MD_CTX_get_size(fresh) == SP_DIGEST_BYTES;
