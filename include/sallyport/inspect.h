@@ -44,6 +44,8 @@ enum sp_step {
 
 /* Pins gate. SP_ERR_NOMEM: fail closed, without a page. */
 enum sp_status sp_txn_new(struct sp_gate *gate, struct sp_txn **txn_out) SP_MUST_CHECK;
+/* The same with a reference of the caller's, which is taken (and NULL then) unless it fails. */
+enum sp_status sp_txn_new_taking(struct sp_gate **gate, struct sp_txn **txn_out) SP_MUST_CHECK;
 void sp_txn_free(struct sp_txn **txn); /* writes the log line if none was written: the client is gone */
 
 enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start) SP_MUST_CHECK;
@@ -89,7 +91,7 @@ bool sp_txn_has_edits(const struct sp_txn *txn);
 
 /* The decision, valid after PASS, EDIT, RELEASE, BLOCK or CUT. All pointers live as long as the transaction. */
 struct sp_txn_result {
-    const char *id;
+    const char *id; /* as the log and the page say it; "" where neither says anything */
     enum sp_outcome outcome;
     enum sp_action action;
     const char *reason;    /* never NULL */
@@ -99,7 +101,8 @@ struct sp_txn_result {
     const char *content_language; /* of the page; "" for forms that are for programs */
     size_t page_bytes;
     uint64_t body_bytes;
-    struct sp_scan_reply scan; /* zeroed if the scanner was not asked */
+    unsigned generation; /* of the engine; 0 if the scanner was not asked */
+    unsigned scan_us;    /* likewise */
 };
 bool sp_txn_is_decided(const struct sp_txn *txn);
 const struct sp_txn_result *sp_txn_result(const struct sp_txn *txn);

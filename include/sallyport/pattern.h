@@ -12,9 +12,10 @@ struct sp_pattern;
 enum sp_status sp_pattern_new(struct sp_str regex, struct sp_error *err, struct sp_pattern **pattern_out) SP_MUST_CHECK;
 void sp_pattern_free(struct sp_pattern **pattern);
 
-/* Bytes that are in every text that matches, in upper or lower case, so that a text without them need not be tried. Empty if none are
- * known. Borrowed from the pattern. */
-struct sp_str sp_pattern_literal(const struct sp_pattern *pattern);
+/* Every text that matches has at least one of these runs of bytes somewhere, in upper or lower case, so that a text without them need
+ * not be tried. 0: nothing is known. Borrowed from the pattern. */
+size_t sp_pattern_count_literals(const struct sp_pattern *pattern);
+struct sp_str sp_pattern_literal(const struct sp_pattern *pattern, size_t i);
 
 enum sp_pattern_result { SP_PATTERN_NO, SP_PATTERN_YES, SP_PATTERN_LIMIT /* too much effort: cannot tell */ };
 enum sp_pattern_result sp_pattern_match(const struct sp_pattern *pattern, struct sp_str subject);

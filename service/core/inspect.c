@@ -6,6 +6,7 @@
 
 #include "sallyport/assert.h"
 #include "sallyport/clock.h"
+#include "sallyport/rewrite.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -28,22 +29,43 @@ static void make_id(struct sp_gate *gate, int64_t wall_us, char out[SP_TXN_ID_SI
     out[SP_TXN_ID_SIZE - 1] = '\0';
 }
 
-enum sp_status sp_txn_new(struct sp_gate *gate, struct sp_txn **txn_out)
+int64_t sp_txn_wall_us(struct sp_txn *txn)
+{
+    if (txn->wall_us == 0)
+        txn->wall_us = sp_clock_wall_us() - (sp_clock_mono_us() - txn->mono_us);
+    return txn->wall_us;
+}
+
+const char *sp_txn_id(struct sp_txn *txn)
+{
+    if (txn->id[0] == '\0')
+        make_id(txn->gate, sp_txn_wall_us(txn), txn->id);
+    return txn->id;
+}
+
+enum sp_status sp_txn_new_taking(struct sp_gate **gate, struct sp_txn **txn_out)
 {
     struct sp_txn *txn = malloc(sizeof(*txn));
     *txn_out = txn;
     if (!txn)
         return SP_ERR_NOMEM;
     memset(txn, 0, offsetof(struct sp_txn, reason));
-    txn->reason[0] = txn->plain_error.text[0] = txn->parts_detail.text[0] = '\0';
-    txn->gate = sp_gate_acquire(gate);
-    txn->wall_us = sp_clock_wall_us();
+    txn->reason[0] = '\0';
+    txn->gate = *gate;
+    *gate = NULL;
     txn->mono_us = sp_clock_mono_us();
     txn->pending = SP_OUTCOME_NONE;
     txn->decode_us = SP_METRICS_NO_TIME;
     sp_buf_init(&txn->tail, TAIL_MAX_BYTES);
-    make_id(gate, txn->wall_us, txn->id);
     return SP_OK;
+}
+
+enum sp_status sp_txn_new(struct sp_gate *gate, struct sp_txn **txn_out)
+{
+    struct sp_gate *held = sp_gate_acquire(gate);
+    enum sp_status status = sp_txn_new_taking(&held, txn_out);
+    sp_gate_release(&held);
+    return status;
 }
 
 void sp_txn_free(struct sp_txn **txn_p)
@@ -66,6 +88,8 @@ void sp_txn_free(struct sp_txn **txn_p)
     sp_spool_free(&txn->plain);
     sp_buf_fini(&txn->tail);
     sp_buf_fini(&txn->page);
+    free(txn->troubles);
+    free(txn->added);
     sp_gate_release(&txn->gate);
     free(txn);
     *txn_p = NULL;
@@ -158,7 +182,7 @@ static enum sp_step decoding_failed(struct sp_txn *txn, enum sp_decode_result re
     else if (result == SP_DECODE_LIMIT)
         outcome = SP_OUTCOME_LIMIT;
     sp_decode_free(&txn->decode);
-    return sp_txn_trouble(txn, outcome, txn->plain_error.text[0] ? txn->plain_error.text : detail);
+    return sp_txn_trouble(txn, outcome, txn->troubles->plain.text[0] ? txn->troubles->plain.text : detail);
 }
 
 /* Remembered until the bytes at hand are kept: the decoder may be in the middle of its work. */
@@ -171,14 +195,14 @@ static void note_parts(struct sp_txn *txn, enum sp_split_result result, const st
         txn->parts_trouble = SP_OUTCOME_UNDECODABLE;
     else if (result == SP_SPLIT_LIMIT)
         txn->parts_trouble = SP_OUTCOME_LIMIT;
-    txn->parts_detail = *detail;
+    txn->troubles->parts = *detail;
 }
 
 static enum sp_step tell_parts_trouble(struct sp_txn *txn)
 {
     enum sp_outcome outcome = txn->parts_trouble;
     txn->parts_trouble = SP_OUTCOME_NONE;
-    return outcome == SP_OUTCOME_NONE ? SP_STEP_BODY : sp_txn_trouble(txn, outcome, txn->parts_detail.text);
+    return outcome == SP_OUTCOME_NONE ? SP_STEP_BODY : sp_txn_trouble(txn, outcome, txn->troubles->parts.text);
 }
 
 static void feed_parts(struct sp_txn *txn, const void *p, size_t n)
@@ -192,7 +216,7 @@ static enum sp_status keep_plain(void *arg, const void *p, size_t n)
 {
     struct sp_txn *txn = arg;
     feed_parts(txn, p, n);
-    enum sp_status status = sp_spool_append(txn->plain, p, n, &txn->plain_error);
+    enum sp_status status = sp_spool_append(txn->plain, p, n, &txn->troubles->plain);
     if (status == SP_OK && txn->has_digest)
         sp_digest_add(&txn->digest, p, n);
     return status;
@@ -210,9 +234,13 @@ static struct sp_decode_limits decode_limits(const struct sp_txn *txn)
     return (struct sp_decode_limits){ (unsigned) conf->decode_layers, (uint64_t) conf->max_object_size, (unsigned) conf->decode_ratio };
 }
 
-static enum sp_status open_spools(struct sp_txn *txn, bool wants_plain)
+static enum sp_status open_body(struct sp_txn *txn, bool wants_plain)
 {
     const struct sp_spool_limits limits = spool_limits(txn);
+    txn->troubles = malloc(sizeof(*txn->troubles));
+    if (!txn->troubles)
+        return SP_ERR_NOMEM;
+    txn->troubles->plain.text[0] = txn->troubles->parts.text[0] = '\0';
     enum sp_status status = sp_spool_new(&limits, &txn->raw);
     if (status == SP_OK && wants_plain)
         status = sp_spool_new(&limits, &txn->plain);
@@ -242,7 +270,7 @@ static enum sp_step open_decode(struct sp_txn *txn, const struct sp_message *car
 static enum sp_step prepare_body(struct sp_txn *txn, const struct sp_message *carrier)
 {
     bool is_coded = carrier && sp_decode_is_needed(carrier);
-    if (open_spools(txn, is_coded) != SP_OK)
+    if (open_body(txn, is_coded) != SP_OK)
         return sp_txn_decide_as(txn, SP_OUTCOME_OVERLOAD, SP_ACTION_BLOCK, "no memory for the body");
     txn->phase = SP_TXN_BODY;
     /* A fragment's verdict says nothing about the object. Without memory for the digest it is scanned, that is all. */
@@ -275,21 +303,25 @@ enum sp_step sp_txn_decide_unscanned(struct sp_txn *txn, const char *reason)
     return sp_txn_decide(txn, SP_OUTCOME_NONE, reason);
 }
 
-/* The edits that keep scanning honest, with their texts in txn->rewrite. */
-static void edit_head(struct sp_txn *txn)
+/* The edits that keep scanning honest. False without memory for their text. */
+static bool edit_head(struct sp_txn *txn)
 {
     const struct sp_txn_start *start = &txn->start;
     const struct sp_conf *conf = txn->gate->conf;
-    struct sp_rewrite *rewrite = &txn->rewrite;
+    struct sp_rewrite rewrite;
     if (start->direction == SP_RESPMOD)
-        sp_rewrite_response(conf, start->response, rewrite);
+        sp_rewrite_response(conf, start->response, &rewrite);
     else
-        sp_rewrite_request(conf, start->request, start->sni, rewrite);
+        sp_rewrite_request(conf, start->request, start->sni, &rewrite);
     struct sp_txn_edits *edits = &txn->edits;
-    for (size_t i = 0; i < rewrite->n_remove; i++)
-        edits->remove[edits->n_remove++] = rewrite->remove[i];
-    if (rewrite->has_add)
-        edits->add[edits->n_add++] = rewrite->add;
+    for (size_t i = 0; i < rewrite.n_remove; i++)
+        edits->remove[edits->n_remove++] = rewrite.remove[i];
+    if (!rewrite.has_add)
+        return true;
+    txn->added = strdup(rewrite.add);
+    edits->add[edits->n_add] = txn->added;
+    edits->n_add += txn->added != NULL;
+    return txn->added != NULL;
 }
 
 enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
@@ -305,7 +337,8 @@ enum sp_step sp_txn_head(struct sp_txn *txn, const struct sp_txn_start *start)
         txn->edits.strip_own = true;
         sp_metrics_add(metrics, SP_METRIC_STRIPPED, 1);
     }
-    edit_head(txn);
+    if (!edit_head(txn))
+        return sp_txn_decide_as(txn, SP_OUTCOME_OVERLOAD, SP_ACTION_BLOCK, "no memory for the head");
     enum sp_step step = apply_policy(txn, SP_STR(""), !start->has_body);
     if (step != SP_STEP_BODY)
         return step;

@@ -30,7 +30,7 @@ static struct sp_str url_of(const struct sp_message *request, struct sp_buf *scr
 static void render_page(struct sp_txn *txn, struct sp_str url)
 {
     char time_text[SP_CLOCK_TEXT_SIZE];
-    sp_clock_format(txn->wall_us, time_text);
+    sp_clock_format(sp_txn_wall_us(txn), time_text);
     const struct sp_rule *rule = txn->rule;
     const struct sp_message *request = txn->start.request;
     struct sp_page_values values = {
@@ -40,7 +40,7 @@ static void render_page(struct sp_txn *txn, struct sp_str url)
         .rule_name = rule ? rule->name : "",
         .category = rule ? rule->category : "",
         .signature = txn->result.signature,
-        .id = txn->id,
+        .id = sp_txn_id(txn),
         .time = time_text,
         .url = url,
         .host = request ? request->host : (struct sp_str){ "", 0 },
@@ -75,8 +75,8 @@ static void write_log(struct sp_txn *txn, struct sp_str url, int64_t decided_us)
     if (carrier)
         encoding = sp_message_field(carrier, SP_STR("Content-Encoding"));
     struct sp_decision d = {
-        .wall_us = txn->wall_us,
-        .id = txn->id,
+        .wall_us = sp_txn_wall_us(txn),
+        .id = sp_txn_id(txn),
         .client = txn->start.client,
         .user = txn->start.user,
         .direction = txn->start.direction == SP_REQMOD ? SP_STR("REQMOD") : SP_STR("RESPMOD"),
@@ -94,9 +94,9 @@ static void write_log(struct sp_txn *txn, struct sp_str url, int64_t decided_us)
         .signature = txn->result.signature,
         .encoding = encoding ? encoding->value : (struct sp_str){ "", 0 },
         .bytes = txn->body_bytes,
-        .generation = txn->result.scan.generation,
+        .generation = txn->result.generation,
         .total_us = decided_us - txn->mono_us,
-        .scan_us = txn->result.scan.scan_us,
+        .scan_us = txn->result.scan_us,
     };
     if (!sp_declog_write(gate->declog, &d))
         sp_metrics_add(gate->metrics, SP_METRIC_LOG_LOST, 1);
@@ -120,7 +120,7 @@ static void count(const struct sp_txn *txn, int64_t decided_us)
         counted.phase_us[SP_PHASE_POLICY] = txn->head_us - txn->mono_us;
         counted.phase_us[SP_PHASE_RECEIVE] = (txn->complete_us != 0 ? txn->complete_us : decided_us) - txn->head_us;
     }
-    const int64_t scan_us = txn->result.scan.scan_us; /* of several objects together, so it may seem to be longer than the wait */
+    const int64_t scan_us = txn->result.scan_us; /* of several objects together, so it may seem to be longer than the wait */
     if (scan_us > 0)
         counted.phase_us[SP_PHASE_SCAN] = scan_us;
     if (txn->complete_us != 0)
@@ -135,13 +135,14 @@ static enum sp_step finish(struct sp_txn *txn, enum sp_outcome outcome, enum sp_
     SP_ASSERT(txn->phase != SP_TXN_DECIDED);
     txn->phase = SP_TXN_DECIDED;
     txn->step = step;
-    snprintf(txn->reason, sizeof(txn->reason), "%s", reason);
+    sp_str_copy(sp_str_from(reason), txn->reason, sizeof(txn->reason));
     txn->result.id = txn->id;
     txn->result.outcome = outcome;
     txn->result.action = action;
     txn->result.reason = txn->reason;
     txn->result.rule = txn->rule;
-    txn->result.signature = outcome == SP_OUTCOME_INFECTED ? txn->result.scan.signature : "";
+    if (!txn->result.signature)
+        txn->result.signature = "";
     txn->result.content_type = txn->result.content_language = "";
     txn->result.body_bytes = txn->body_bytes;
     const int64_t decided_us = sp_clock_mono_us();
@@ -198,7 +199,7 @@ enum sp_step sp_txn_decide_mark(struct sp_txn *txn, const char *reason)
         { "X-Sallyport-Block", txn->rule->id },
         { "X-Sallyport-Rule", txn->rule->name },
         { "X-Sallyport-Category", txn->rule->category },
-        { "X-Sallyport-Id", txn->id },
+        { "X-Sallyport-Id", sp_txn_id(txn) },
     };
     const size_t n_marks = sizeof(marks) / sizeof(marks[0]);
     SP_ASSERT(txn->edits.n_add + n_marks <= SP_EDITS_MAX);

@@ -8,7 +8,6 @@
 #include "sallyport/decode.h"
 #include "sallyport/digest.h"
 #include "sallyport/inspect.h"
-#include "sallyport/rewrite.h"
 #include "sallyport/spool.h"
 
 #define SP_TXN_ID_SIZE 17
@@ -21,15 +20,23 @@ enum sp_txn_phase {
     SP_TXN_DECIDED  /* the result stands */
 };
 
+struct sp_txn_troubles {
+    struct sp_error plain; /* why plain took no more */
+    struct sp_error parts; /* of parts_trouble */
+};
+
+/* Kept small, because most transactions have no body: the C library serves up to 1032 bytes from what the thread freed last, and takes a
+ * lock for more. */
 struct sp_txn {
     struct sp_gate *gate; /* pinned */
     struct sp_txn_start start;
     enum sp_txn_phase phase;
     enum sp_step step; /* the decision, once decided */
-    int64_t wall_us, mono_us;
+    int64_t mono_us; /* since when */
+    int64_t wall_us; /* the same; 0 until somebody is told: sp_txn_wall_us */
     int64_t head_us, complete_us; /* when policy had spoken, and when all of the body was here; 0: not (yet) */
     int64_t decode_us;            /* spent so far; SP_METRICS_NO_TIME: there is nothing to decode */
-    char id[SP_TXN_ID_SIZE];
+    char id[SP_TXN_ID_SIZE]; /* "" until somebody is told: sp_txn_id */
 
     const struct sp_rule *rule;     /* matched, or NULL */
     const struct sp_rule *excepted; /* matched, and an exception passed it over; or NULL */
@@ -43,6 +50,7 @@ struct sp_txn {
     struct sp_decode *decode;    /* NULL if there is nothing to undo, or no more */
     struct sp_parts *parts;      /* the objects inside the plain body; NULL if its kind has none */
     enum sp_outcome parts_trouble; /* not told yet; NONE */
+    struct sp_txn_troubles *troubles; /* texts; NULL without a body */
     bool is_spool_broken;
 
     bool may_trickle;            /* the driver can begin the reply before the decision */
@@ -62,14 +70,15 @@ struct sp_txn {
     size_t page_read;
 
     struct sp_txn_edits edits;
+    char *added; /* owned; the text of one of the edits, or NULL */
     struct sp_txn_result result;
 
-    /* Texts, the larger part of all this, begin as "" and are not zeroed for each transaction. */
-    char reason[SP_TXN_REASON_SIZE];
-    struct sp_error plain_error;  /* why plain took no more */
-    struct sp_error parts_detail; /* of parts_trouble */
-    struct sp_rewrite rewrite;    /* owns the texts of some edits; unset before the head */
+    char reason[SP_TXN_REASON_SIZE]; /* not zeroed for each transaction, but for its first byte */
 };
+
+/* inspect.c. When it began, by the clock on the wall, and its id, which has that in it. Made by the first who asks. */
+int64_t sp_txn_wall_us(struct sp_txn *txn);
+const char *sp_txn_id(struct sp_txn *txn);
 
 /* Ends the transaction with this outcome and action: result, page, counters, log line. Returns the step to take: BLOCK (CUT once
  * it trickles), or pass (RELEASE while the body arrives or trickles, else PASS or EDIT). reason is copied. Once only. */

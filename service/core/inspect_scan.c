@@ -109,10 +109,13 @@ static void note_result(struct sp_txn *txn, const struct sp_scan_result *found)
 static enum sp_step decide_scanned(struct sp_txn *txn)
 {
     const struct sp_scan_result *found = &txn->plan->worst;
-    txn->result.scan = found->reply;
+    txn->result.generation = found->reply.generation;
+    txn->result.scan_us = found->reply.scan_us;
     txn->is_cached = txn->plan->n > 0 && txn->plan->n_scans == 0;
-    if (found->outcome == SP_OUTCOME_INFECTED)
+    if (found->outcome == SP_OUTCOME_INFECTED) {
+        txn->result.signature = found->reply.signature;
         return sp_txn_decide(txn, SP_OUTCOME_INFECTED, found->reply.signature);
+    }
     if (txn->pending != SP_OUTCOME_NONE && txn->gate->conf->outcomes[found->outcome] != SP_ACTION_BLOCK) {
         char reason[SP_TXN_REASON_SIZE];
         memcpy(reason, txn->reason, sizeof(reason));
@@ -137,7 +140,7 @@ static bool ask_scanner(struct sp_txn *txn, int wait_ms)
     const bool is_new = !plan->job;
     if (is_new) {
         plan->engine_asked = sp_metrics_engine(gate->metrics);
-        plan->job = sp_scan_job_new(&gate->scanner, &plan->bodies[plan->done].body, txn->id);
+        plan->job = sp_scan_job_new(&gate->scanner, &plan->bodies[plan->done].body, sp_txn_id(txn));
     }
     if (!plan->job)
         found = (struct sp_scan_result){ .outcome = SP_OUTCOME_OVERLOAD, .detail = "no memory to ask the scanner" };

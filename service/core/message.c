@@ -210,17 +210,17 @@ static enum sp_status grow(struct sp_message *msg)
 
 static enum sp_status add_field(struct sp_message *msg, struct sp_str line)
 {
-    line = trim(line);
-    if (line.n == 0)
-        return SP_OK;
+    size_t colon = find(line, ':');
+    struct sp_str name = trim(slice(line, 0, colon));
+    if (name.n == 0 && colon == line.n)
+        return SP_OK; /* nothing but blanks */
     if (msg->n_fields == msg->cap_fields) {
         enum sp_status status = grow(msg);
         if (status != SP_OK)
             return status;
     }
-    size_t colon = find(line, ':');
     struct sp_field *field = &msg->fields[msg->n_fields++];
-    field->name = trim(slice(line, 0, colon));
+    field->name = name;
     field->value = colon < line.n ? trim(from(line, colon + 1)) : SP_STR("");
     return SP_OK;
 }

@@ -44,8 +44,8 @@ struct sp_pattern {
     bool has_jit;
     size_t prefix_n; /* every match starts with these bytes, at the start of the subject */
     char prefix[SP_LITERAL_MAX];
-    size_t literal_n; /* every match has these bytes somewhere, in either case */
-    char literal[SP_LITERAL_MAX];
+    struct sp_literal *literals; /* owned; every match has one of them somewhere, in either case */
+    size_t n_literals;
 };
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
@@ -59,6 +59,18 @@ static pcre2_match_context *new_context(void)
         pcre2_set_heap_limit(context, HEAP_LIMIT_KIB);
     }
     return context;
+}
+
+static bool keep_literals(struct sp_pattern *pattern, struct sp_str regex)
+{
+    struct sp_literals literals;
+    sp_regex_literals(regex, &literals);
+    pattern->literals = calloc(literals.n + 1, sizeof(*pattern->literals));
+    if (!pattern->literals)
+        return false;
+    memcpy(pattern->literals, literals.of, literals.n * sizeof(*pattern->literals));
+    pattern->n_literals = literals.n;
+    return true;
 }
 
 enum sp_status sp_pattern_new(struct sp_str regex, struct sp_error *err, struct sp_pattern **pattern_out)
@@ -89,7 +101,8 @@ enum sp_status sp_pattern_new(struct sp_str regex, struct sp_error *err, struct 
     (void) pcre2_pattern_info(pattern->code, PCRE2_INFO_ALLOPTIONS, &options);
     pattern->is_anchored = (options & PCRE2_ANCHORED) != 0;
     pattern->prefix_n = sp_regex_prefix(regex, pattern->prefix);
-    pattern->literal_n = sp_regex_literal(regex, pattern->literal);
+    if (!keep_literals(pattern, regex))
+        goto out;
     pattern->has_jit = pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) == 0;
     *pattern_out = pattern;
     pattern = NULL;
@@ -105,13 +118,20 @@ void sp_pattern_free(struct sp_pattern **pattern)
         return;
     pcre2_match_context_free((*pattern)->context);
     pcre2_code_free((*pattern)->code);
+    free((*pattern)->literals);
     free(*pattern);
     *pattern = NULL;
 }
 
-struct sp_str sp_pattern_literal(const struct sp_pattern *pattern)
+size_t sp_pattern_count_literals(const struct sp_pattern *pattern)
 {
-    return (struct sp_str){ pattern->literal, pattern->literal_n };
+    return pattern->n_literals;
+}
+
+struct sp_str sp_pattern_literal(const struct sp_pattern *pattern, size_t i)
+{
+    SP_ASSERT(i < pattern->n_literals);
+    return (struct sp_str){ pattern->literals[i].bytes, pattern->literals[i].n };
 }
 
 /* --- matching -------------------------------------------------------------------------------------------------------- */

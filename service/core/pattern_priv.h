@@ -6,11 +6,22 @@
 #include "sallyport/pattern.h"
 
 #define SP_LITERAL_MAX 32
+#define SP_LITERALS_MAX 16
+
+struct sp_literal {
+    char bytes[SP_LITERAL_MAX];
+    size_t n;
+};
+
+struct sp_literals {
+    struct sp_literal of[SP_LITERALS_MAX];
+    size_t n;
+};
 
 /* The bytes with which every match begins, at the start of the subject; their number, 0 if nothing is known. */
 size_t sp_regex_prefix(struct sp_str regex, char prefix[SP_LITERAL_MAX]);
 
-/* The longest run of bytes that is somewhere in every subject that matches, in upper or lower case; their number. */
-size_t sp_regex_literal(struct sp_str regex, char literal[SP_LITERAL_MAX]);
+/* Runs of bytes: one at least is somewhere in every subject that matches, in upper or lower case. None: nothing is known. */
+void sp_regex_literals(struct sp_str regex, struct sp_literals *literals_out);
 
 #endif

@@ -1,6 +1,6 @@
 /* Which rules of a stage are worth testing on a head. Most rules need something that an ordinary head does not have: a field, bytes in
- * the target, bytes in the value of a common field, a method. That is the rule's mark. One walk over the head finds the marks that
- * are there and, by them, the rules; those that have no mark are always tested.
+ * the target, bytes in the value of a common field, a method. That is the rule's mark; where one of several is needed, it has several.
+ * One walk over the head finds the marks that are there and, by them, the rules; those that have no mark are always tested.
  *
  * Marks are found by a hash of their first bytes, without regard to case, and may be found where they are not quite (a name that
  * only begins like the one that is asked for): a mark only saves work, the conditions of the rule decide. Rules come out as a bit
@@ -15,6 +15,7 @@
 #define WORD_BITS 64
 #define KEY_BYTES 4 /* the first of a mark; shorter ones are of no use */
 #define BUCKET_BITS 10
+#define BUCKETS (1u << BUCKET_BITS)
 
 enum place {
     PLACE_METHOD, /* at its start */
@@ -43,7 +44,8 @@ struct sp_index {
     struct mark *marks;
     unsigned n_marks;
     bool has_place[PLACE_COUNT]; /* a mark is looked for there */
-    unsigned buckets[1u << BUCKET_BITS]; /* by the first bytes: a mark, or 0 */
+    unsigned char filter[BUCKETS]; /* in what places the bucket has marks: nearly every byte of a head is compared with this alone */
+    unsigned buckets[BUCKETS]; /* by the first bytes: a mark, or 0 */
 };
 
 /* --- building -------------------------------------------------------------------------------------------------------- */
@@ -53,6 +55,11 @@ static unsigned bucket_of(const char *p)
     uint32_t key;
     memcpy(&key, p, KEY_BYTES);
     return (key | 0x20202020u) * 0x9e3779b1u >> (32 - BUCKET_BITS); /* upper and lower case differ by one bit */
+}
+
+static bool may_have(const struct sp_index *index, enum place place, const char *p)
+{
+    return (index->filter[bucket_of(p)] & 1u << place) != 0;
 }
 
 static unsigned add_mark(struct sp_index *index, enum place place, unsigned field, struct sp_str text)
@@ -66,7 +73,8 @@ static unsigned add_mark(struct sp_index *index, enum place place, unsigned fiel
 /* The mark of that text; a new one if there is none. */
 static unsigned mark_of(struct sp_index *index, enum place place, unsigned field, struct sp_str text)
 {
-    unsigned *bucket = &index->buckets[bucket_of(text.p)];
+    unsigned at = bucket_of(text.p);
+    unsigned *bucket = &index->buckets[at];
     for (unsigned m = *bucket; m != 0; m = index->marks[m].next) {
         const struct mark *mark = &index->marks[m];
         if (mark->place == place && mark->field == field && sp_str_equal_nocase(mark->text, text))
@@ -75,6 +83,7 @@ static unsigned mark_of(struct sp_index *index, enum place place, unsigned field
     unsigned m = add_mark(index, place, field, text);
     index->marks[m].next = *bucket;
     *bucket = m;
+    index->filter[at] |= (unsigned char) (1u << place);
     return m;
 }
 
@@ -112,9 +121,19 @@ static enum place place_in_target(const struct sp_cond *cond)
     return place;
 }
 
+/* Whether a text that matches the condition's pattern is known to have one of some marks. */
+static bool has_literals(const struct sp_cond *cond)
+{
+    size_t n = cond->pattern ? sp_pattern_count_literals(cond->pattern) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (sp_pattern_literal(cond->pattern, i).n < KEY_BYTES)
+            return false;
+    return n > 0;
+}
+
 static enum worth worth_of(const struct sp_cond *cond)
 {
-    bool has_literal = cond->pattern && sp_pattern_literal(cond->pattern).n >= KEY_BYTES;
+    bool has_literal = has_literals(cond);
     if (is_about(cond, "method")) {
         for (size_t i = 0; i < cond->n_words; i++)
             if (strlen(cond->words[i]) < KEY_BYTES)
@@ -131,13 +150,19 @@ static enum worth worth_of(const struct sp_cond *cond)
     return has_literal && is_about(cond, "value") ? WORTH_VALUE : WORTH_COMMON_NAME;
 }
 
+static void index_literals(struct sp_index *index, enum place place, unsigned field, const struct sp_cond *cond, size_t bit)
+{
+    for (size_t i = 0; i < sp_pattern_count_literals(cond->pattern); i++)
+        set_bit(index, mark_of(index, place, field, sp_pattern_literal(cond->pattern, i)), bit);
+}
+
 static void index_value(struct sp_index *index, const struct sp_cond *cond, size_t bit)
 {
     unsigned name = mark_of(index, PLACE_NAME, 0, sp_str_from(cond->field));
     if (index->marks[name].values == 0)
         index->marks[name].values = add_mark(index, PLACE_VALUE, name, SP_STR(""));
     set_bit(index, index->marks[name].values, bit);
-    set_bit(index, mark_of(index, PLACE_VALUE, name, sp_pattern_literal(cond->pattern)), bit);
+    index_literals(index, PLACE_VALUE, name, cond, bit);
 }
 
 static void index_rule(struct sp_index *index, const struct sp_compiled *rule, size_t bit)
@@ -163,7 +188,7 @@ static void index_rule(struct sp_index *index, const struct sp_compiled *rule, s
         index_value(index, cond, bit);
         break;
     case WORTH_TARGET:
-        set_bit(index, mark_of(index, place_in_target(cond), 0, sp_pattern_literal(cond->pattern)), bit);
+        index_literals(index, place_in_target(cond), 0, cond, bit);
         break;
     case WORTH_COMMON_NAME:
     case WORTH_NAME:
@@ -180,13 +205,12 @@ static bool is_judged(const struct sp_compiled *rule, enum sp_stage stage)
     return is_of_stage && (rule->rule.action != SP_ACTION_ALLOW || rule->is_site);
 }
 
-/* No rule makes more marks: one a word of a method, or three for a value. */
+/* No rule makes more marks: one a word of a method, or one a literal and two for the field where it is looked for. */
 static size_t most_marks(const struct sp_compiled *rule)
 {
-    const size_t of_value = 3;
-    size_t n = of_value;
+    size_t n = 2;
     for (size_t i = 0; i < rule->n_conds; i++)
-        n += rule->conds[i].n_words;
+        n += rule->conds[i].n_words + (rule->conds[i].pattern ? sp_pattern_count_literals(rule->conds[i].pattern) : 0);
     return n;
 }
 
@@ -267,7 +291,7 @@ static void find_in(const struct sp_index *index, enum place place, unsigned fie
 {
     const size_t n_starts = text.n >= KEY_BYTES ? text.n - KEY_BYTES + 1 : 0;
     for (size_t i = 0; i < n_starts; i++)
-        if (index->buckets[bucket_of(text.p + i)] != 0)
+        if (may_have(index, place, text.p + i))
             find_at(index, place, field, (struct sp_str){ text.p + i, text.n - i }, SP_STR(""), candidates);
 }
 
@@ -291,7 +315,7 @@ size_t sp_index_find(const struct sp_index *index, struct sp_subject *subject, u
     if (subject->request)
         find_in_target(index, subject, candidates);
     for (size_t i = 0; i < head->n_fields; i++)
-        if (head->fields[i].name.n >= KEY_BYTES)
+        if (head->fields[i].name.n >= KEY_BYTES && may_have(index, PLACE_NAME, head->fields[i].name.p))
             find_at(index, PLACE_NAME, 0, head->fields[i].name, head->fields[i].value, candidates);
     return index->n_words;
 }

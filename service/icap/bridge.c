@@ -17,13 +17,13 @@
 #define OWN_PREFIX "X-Sallyport-"
 #define HEADER_SIZE 512
 
-struct bridge *bridge_new(struct sp_gate *gate, ci_request_t *req)
+struct bridge *bridge_new(struct sp_gate **gate, ci_request_t *req)
 {
     struct bridge *b = malloc(sizeof(*b)); /* and not calloc, which the C library serves from its slow lists */
     if (!b)
         return NULL;
     *b = (struct bridge){ .magic = MAGIC, .req = req };
-    if (sp_txn_new(gate, &b->txn) == SP_OK)
+    if (sp_txn_new_taking(gate, &b->txn) == SP_OK)
         return b;
     free(b);
     return NULL;

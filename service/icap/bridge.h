@@ -21,8 +21,8 @@ struct bridge {
     bool is_complete; /* all of the body has arrived */
 };
 
-/* NULL without memory. Pins gate. */
-struct bridge *bridge_new(struct sp_gate *gate, ci_request_t *req);
+/* NULL without memory; else the caller's reference to gate is taken, and NULL. */
+struct bridge *bridge_new(struct sp_gate **gate, ci_request_t *req);
 void bridge_free(struct bridge *b); /* accepts NULL */
 
 /* Checks that p is one of ours; a stale or foreign pointer ends the process (our bug). NULL passes. */

@@ -182,7 +182,7 @@ static void *init_request_data(ci_request_t *req)
         return NULL;
     struct sp_gate *gate = sp_gate_watch_acquire(module.watch);
     refresh_istag(gate); /* before OPTIONS is answered too */
-    struct bridge *b = ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(gate, req);
+    struct bridge *b = ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(&gate, req);
     sp_gate_release(&gate);
     return b;
 }
