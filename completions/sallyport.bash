@@ -1,7 +1,7 @@
 # Completion of `sallyport` for bash. What there is to complete comes from the program itself, so it cannot fall behind.
 
 _sallyport() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word kind a b c
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' before='' word kind a b c
     local -a found=()
     # bash takes --color=al apart at the "=".
     if [[ $cur == '=' ]]; then
@@ -9,13 +9,17 @@ _sallyport() {
     elif [[ $prev == '=' ]]; then
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
+    # The value of -c may stand before the command.
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-        -*) ;;
-        *) [[ -n $command ]] || command=$word ;;
+        = | -c | --config) before=$word ;;
+        -*) before='' ;;
+        *)
+            [[ -n $command || -n $before ]] || command=$word
+            before=''
+            ;;
         esac
     done
-    # The value of -c may stand before the command.
     kind=''
     while IFS=$'\t' read -r a b c; do
         case $a in

@@ -77,6 +77,10 @@ void sp_cli_line(FILE *out, const char *fmt, ...) __attribute__((format(printf, 
 /* "sallyport: error: ..." to stderr. Returns SP_CLI_ERROR. */
 enum sp_cli_exit sp_cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+#define SP_CLI_NUMBER_SIZE 32
+const char *sp_cli_number(uint64_t number, char out[SP_CLI_NUMBER_SIZE]); /* 1,234,567 */
+const char *sp_cli_bytes(uint64_t bytes, const char *unit_one, char out[SP_CLI_NUMBER_SIZE]); /* 1.2 GB; unit_one: what a byte is called */
+
 struct json_object *sp_cli_json_object(void);
 struct json_object *sp_cli_json_array(void);
 void sp_cli_json_add(struct json_object *object, const char *key, struct json_object *value); /* takes value */

@@ -76,6 +76,17 @@ static bool is_over(const struct search *s)
     return s->found >= (s->n == ID_DIGITS ? 1u : MAX_SHOWN);
 }
 
+/* What a person must know beside what was found. */
+static void tell_rest(const struct search *s, const char *path, bool is_hashed)
+{
+    if (s->found > 0 && !s->is_json && is_hashed)
+        sp_cli_line(stderr, SP_LOG_HASHED);
+    if (s->found == 0 && !s->is_json)
+        sp_cli_line(stderr, "no decision %s%s in %s and what rotation left of it", s->id, s->n < ID_DIGITS ? "..." : "", path);
+    if (s->found == MAX_SHOWN && s->n < ID_DIGITS)
+        sp_cli_line(stderr, "the first %d are shown; give more digits", MAX_SHOWN);
+}
+
 static enum sp_cli_exit run(const struct sp_cli_options *options)
 {
     struct search s = { .is_json = options->json };
@@ -101,10 +112,7 @@ static enum sp_cli_exit run(const struct sp_cli_options *options)
         if (set.files[i - 1].changed_us >= since)
             is_good = sp_logfile_read(&set.files[i - 1], take, &s, &s.progress, &s.too_long) && is_good;
     sp_progress_hide(&s.progress);
-    if (s.found == 0 && !options->json)
-        sp_cli_line(stderr, "no decision %s%s in %s and what rotation left of it", s.id, s.n < ID_DIGITS ? "..." : "", path);
-    if (s.found == MAX_SHOWN && s.n < ID_DIGITS)
-        sp_cli_line(stderr, "the first %d are shown; give more digits", MAX_SHOWN);
+    tell_rest(&s, path, sp_log_is_hashed(options, conf));
     sp_logset_close(&set);
     sp_conf_free(&conf);
     return s.found > 0 ? SP_CLI_OK : is_good ? SP_CLI_FOUND : SP_CLI_ERROR;

@@ -128,6 +128,7 @@ static enum sp_cli_exit run(const struct sp_cli_options *options)
     if (!sp_log_find(options, &conf, &r->path) || !sp_log_filter_init(options, conf, &r->filter) || !sp_logset_open(r->path, &set))
         goto out;
     r->is_notable_only = conf && conf->log_decisions == SP_LOG_NOTABLE && !options->values[SP_CLI_LOG];
+    r->is_hashed = sp_log_is_hashed(options, conf);
     for (int i = 0; i < SP_CLI_OPTION_COUNT; i++)
         if (options->values[i] && i != SP_CLI_LOG && (SP_LOG_FILTER_OPTIONS & 1u << i))
             r->is_filtered = true;

@@ -166,8 +166,8 @@ static void print_json(const struct input *in, const struct sp_txn_result *resul
     if (result->rule)
         sp_cli_json_add_text(out, "rule", result->rule->id);
     sp_cli_json_add_number(out, "bytes", (int64_t) result->body_bytes);
-    sp_cli_json_add_number(out, "generation", result->scan.generation);
-    sp_cli_json_add_number(out, "scan_us", result->scan.scan_us);
+    sp_cli_json_add_number(out, "generation", result->generation);
+    sp_cli_json_add_number(out, "scan_us", result->scan_us);
     sp_cli_json_print(out);
 }
 

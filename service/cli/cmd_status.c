@@ -14,7 +14,6 @@
 
 #define PATIENCE_MS 2000
 #define WHEN_BYTES 32
-#define NUMBER_BYTES 32
 #define US_PER_S 1000000
 #define MINUTE_S 60
 #define HOUR_S 3600
@@ -36,22 +35,7 @@ static void format_when(int64_t seconds, char out[WHEN_BYTES])
         snprintf(out, WHEN_BYTES, "%s", "?");
 }
 
-/* 1234567 as "1,234,567". */
-static const char *grouped(uint64_t n, char out[NUMBER_BYTES])
-{
-    char digits[NUMBER_BYTES];
-    const int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
-    int at = 0;
-    for (int i = 0; i < len; i++) {
-        if (i > 0 && (len - i) % 3 == 0)
-            out[at++] = ',';
-        out[at++] = digits[i];
-    }
-    out[at] = '\0';
-    return out;
-}
-
-static const char *format_bytes(uint64_t n, char out[NUMBER_BYTES])
+static const char *format_bytes(uint64_t n, char out[SP_CLI_NUMBER_SIZE])
 {
     static const char *const units[] = { "bytes", "KB", "MB", "GB", "TB", "PB" };
     const double step = 1024.0;
@@ -61,32 +45,32 @@ static const char *format_bytes(uint64_t n, char out[NUMBER_BYTES])
         v /= step;
         unit++;
     }
-    snprintf(out, NUMBER_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", v, units[unit]);
+    snprintf(out, SP_CLI_NUMBER_SIZE, unit == 0 ? "%.0f %s" : "%.1f %s", v, units[unit]);
     return out;
 }
 
-static const char *format_us(double us, char out[NUMBER_BYTES])
+static const char *format_us(double us, char out[SP_CLI_NUMBER_SIZE])
 {
     const double step = 1000.0;
     if (us < step)
-        snprintf(out, NUMBER_BYTES, "%.0f us", us);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%.0f us", us);
     else if (us < step * step)
-        snprintf(out, NUMBER_BYTES, "%.1f ms", us / step);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%.1f ms", us / step);
     else
-        snprintf(out, NUMBER_BYTES, "%.1f s", us / step / step);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%.1f s", us / step / step);
     return out;
 }
 
-static const char *format_span(int64_t seconds, char out[NUMBER_BYTES])
+static const char *format_span(int64_t seconds, char out[SP_CLI_NUMBER_SIZE])
 {
     if (seconds < MINUTE_S)
-        snprintf(out, NUMBER_BYTES, "%" PRId64 " s", seconds);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%" PRId64 " s", seconds);
     else if (seconds < HOUR_S)
-        snprintf(out, NUMBER_BYTES, "%" PRId64 " min", seconds / MINUTE_S);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%" PRId64 " min", seconds / MINUTE_S);
     else if (seconds < DAY_S)
-        snprintf(out, NUMBER_BYTES, "%" PRId64 " h %" PRId64 " min", seconds / HOUR_S, seconds % HOUR_S / MINUTE_S);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%" PRId64 " h %" PRId64 " min", seconds / HOUR_S, seconds % HOUR_S / MINUTE_S);
     else
-        snprintf(out, NUMBER_BYTES, "%" PRId64 " d %" PRId64 " h", seconds / DAY_S, seconds % DAY_S / HOUR_S);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%" PRId64 " d %" PRId64 " h", seconds / DAY_S, seconds % DAY_S / HOUR_S);
     return out;
 }
 
@@ -149,7 +133,7 @@ static void print_health(const struct sp_finding *findings, size_t n)
 static void print_engine(const struct sp_look *look)
 {
     const struct sp_board *board = look->board;
-    char loaded[WHEN_BYTES], made[WHEN_BYTES], number[NUMBER_BYTES];
+    char loaded[WHEN_BYTES], made[WHEN_BYTES], number[SP_CLI_NUMBER_SIZE];
     const int64_t database_time = atomic_load(&board->database_time);
     if (atomic_load(&board->generation) == 0) {
         printf("engine    none%s\n", sp_look_is_loading(look) ? "; the first one is loading" : "");
@@ -157,7 +141,7 @@ static void print_engine(const struct sp_look *look)
     }
     format_when(atomic_load(&board->loaded_wall_us) / US_PER_S, loaded);
     const unsigned signatures = atomic_load(&board->signatures);
-    printf("engine    generation %u, %s signature%s, loaded %s%s\n", atomic_load(&board->generation), grouped(signatures, number),
+    printf("engine    generation %u, %s signature%s, loaded %s%s\n", atomic_load(&board->generation), sp_cli_number(signatures, number),
         plural(signatures), loaded, sp_look_is_loading(look) ? "; another one is loading" : "");
     if (database_time == 0) {
         printf("database  none: only the built-in test signature\n");
@@ -200,11 +184,11 @@ static void print_workers(const struct sp_look *look)
 static void print_board(const struct sp_look *look)
 {
     const struct sp_board *board = look->board;
-    char sandbox[SP_BOARD_SANDBOX_TEXT_SIZE], scans[NUMBER_BYTES], infected[NUMBER_BYTES], errors[NUMBER_BYTES];
+    char sandbox[SP_BOARD_SANDBOX_TEXT_SIZE], scans[SP_CLI_NUMBER_SIZE], infected[SP_CLI_NUMBER_SIZE], errors[SP_CLI_NUMBER_SIZE];
     print_engine(look);
     print_workers(look);
-    printf("scans     %s, %s infected, %s errors\n", grouped(atomic_load(&board->scans), scans),
-        grouped(atomic_load(&board->infected), infected), grouped(atomic_load(&board->errors), errors));
+    printf("scans     %s, %s infected, %s errors\n", sp_cli_number(atomic_load(&board->scans), scans),
+        sp_cli_number(atomic_load(&board->infected), infected), sp_cli_number(atomic_load(&board->errors), errors));
     sp_board_sandbox_text(board, sandbox);
     print_wrapped("sandbox", "", sandbox);
     if (atomic_load(&board->refused) > 0)
@@ -214,7 +198,7 @@ static void print_board(const struct sp_look *look)
 static void print_scanner(const struct sp_look *look)
 {
     const int pid = look->board ? atomic_load(&look->board->supervisor_pid) : 0;
-    char up[NUMBER_BYTES], took[NUMBER_BYTES];
+    char up[SP_CLI_NUMBER_SIZE], took[SP_CLI_NUMBER_SIZE];
     if (!look->board)
         sp_cli_line(stdout, "scanner   %s: %s", sp_look_state(look), look->board_error.text);
     else if (look->is_answering)
@@ -230,12 +214,12 @@ static void print_scanner(const struct sp_look *look)
 
 static void print_direction(const struct sp_metrics *metrics, enum sp_direction direction, const char *label, const char *what)
 {
-    char n[SP_ACTION_COUNT + 1][NUMBER_BYTES], middle[NUMBER_BYTES], high[NUMBER_BYTES];
+    char n[SP_ACTION_COUNT + 1][SP_CLI_NUMBER_SIZE], middle[SP_CLI_NUMBER_SIZE], high[SP_CLI_NUMBER_SIZE];
     struct sp_histogram took;
     sp_metrics_get_total(metrics, direction, &took);
     for (unsigned a = 0; a < SP_ACTION_COUNT; a++)
-        grouped(sp_metrics_transactions(metrics, (int) direction, SP_METRICS_ANY, (int) a), n[a]);
-    grouped(sp_metrics_transactions(metrics, (int) direction, SP_METRICS_ANY, SP_METRICS_ANY), n[SP_ACTION_COUNT]);
+        sp_cli_number(sp_metrics_transactions(metrics, (int) direction, SP_METRICS_ANY, (int) a), n[a]);
+    sp_cli_number(sp_metrics_transactions(metrics, (int) direction, SP_METRICS_ANY, SP_METRICS_ANY), n[SP_ACTION_COUNT]);
     printf("%-10s%-9s%12s%12s%10s%10s%8s%8s\n", label, what, n[SP_ACTION_COUNT], n[SP_ACTION_ALLOW], n[SP_ACTION_REPORT],
         n[SP_ACTION_BLOCK], format_us(sp_histogram_quantile_us(&took, QUANTILE_MIDDLE), middle),
         format_us(sp_histogram_quantile_us(&took, QUANTILE_HIGH), high));
@@ -249,10 +233,10 @@ struct list {
 
 static void list_item(struct list *list, const char *name, uint64_t n)
 {
-    char item[64], number[NUMBER_BYTES];
+    char item[64], number[SP_CLI_NUMBER_SIZE];
     if (n == 0)
         return;
-    const int len = snprintf(item, sizeof(item), "%s %s", name, grouped(n, number));
+    const int len = snprintf(item, sizeof(item), "%s %s", name, sp_cli_number(n, number));
     if (list->column == 0)
         list->column = printf("%-10s%s", list->label, item);
     else if (list->column + len + 2 > COLUMNS - 1)
@@ -276,10 +260,12 @@ static void print_outcomes(const struct sp_metrics *metrics)
         list_item(&blocked, sp_outcome_name((enum sp_outcome) o),
             sp_metrics_transactions(metrics, SP_METRICS_ANY, (int) o, SP_ACTION_BLOCK));
     list_end(&blocked, true);
-    for (unsigned o = 0; o < SP_OUTCOME_COUNT; o++)
-        list_item(&others, o == SP_OUTCOME_NONE ? "nothing to scan" : sp_outcome_name((enum sp_outcome) o),
-            sp_metrics_get_outcome(metrics, (enum sp_outcome) o) -
-                sp_metrics_transactions(metrics, SP_METRICS_ANY, (int) o, SP_ACTION_BLOCK));
+    for (unsigned o = 0; o < SP_OUTCOME_COUNT; o++) {
+        uint64_t passed = 0; /* by addition: a difference of counters that move meanwhile may fall below zero */
+        for (unsigned a = 0; a <= SP_ACTION_NONE; a++)
+            passed += a == SP_ACTION_BLOCK ? 0 : sp_metrics_transactions(metrics, SP_METRICS_ANY, (int) o, (int) a);
+        list_item(&others, o == SP_OUTCOME_NONE ? "nothing to scan" : sp_outcome_name((enum sp_outcome) o), passed);
+    }
     list_end(&others, false);
     for (unsigned c = 0; c < SP_METRICS_CATEGORY_COUNT; c++) {
         uint64_t n = 0;
@@ -294,8 +280,8 @@ static void print_cache(const struct sp_metrics *metrics)
 {
     const uint64_t known = sp_metrics_get(metrics, SP_METRIC_CACHE_HITS) + sp_metrics_get(metrics, SP_METRIC_CACHE_JOINED);
     const uint64_t asked = known + sp_metrics_get(metrics, SP_METRIC_CACHE_MISSES);
-    char known_text[NUMBER_BYTES], asked_text[NUMBER_BYTES];
-    printf("cache     %s of %s objects known (%.0f %%)\n", grouped(known, known_text), grouped(asked, asked_text),
+    char known_text[SP_CLI_NUMBER_SIZE], asked_text[SP_CLI_NUMBER_SIZE];
+    printf("cache     %s of %s objects known (%.0f %%)\n", sp_cli_number(known, known_text), sp_cli_number(asked, asked_text),
         asked == 0 ? 0.0 : PERCENT * (double) known / (double) asked);
 }
 
@@ -312,7 +298,7 @@ static void print_rare(const struct sp_metrics *metrics)
 static void print_gate(const struct sp_look *look)
 {
     const struct sp_metrics *metrics = look->metrics;
-    char in[NUMBER_BYTES], out[NUMBER_BYTES];
+    char in[SP_CLI_NUMBER_SIZE], out[SP_CLI_NUMBER_SIZE];
     if (!metrics && look->is_gate_new) {
         printf("gate      no counters yet: c-icap has not run the module here\n");
         return;

@@ -2,10 +2,12 @@
  * again in one that was cut. */
 #include "config.h"
 
+#include "logfile.h"
 #include "logview.h"
 
+#include "sallyport/clock.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +18,23 @@
 #define LINES 10
 #define LINES_MAX 100000
 #define LOOK_EVERY_MS 200
+#define NEXT_MAX 16
+#define LATE_US 2000000 /* each process finds the new file within a second; another one for a slow machine */
 #define PIECE_BYTES (64u * 1024u)
 #define LINE_MAX_BYTES (256u * 1024u)
 #define BACK_BYTES (256u * 1024u)            /* first look back for the last lines; each next one four times as far */
 #define BACK_MAX_BYTES (256u * 1024u * 1024u) /* with filters that hardly anything passes, a longer wait would be no answer either */
 
+struct next_file {
+    int fd;
+    int64_t seen_us;
+};
+
 struct tail {
     const char *path;
     int fd;
+    struct next_file next[NEXT_MAX]; /* what has had our name since; owned */
+    size_t n_next;
     bool is_json, is_colored;
     struct sp_log_filter filter;
     struct sp_buf line;
@@ -135,32 +146,43 @@ static bool print_last(struct tail *t)
 
 /* --- following ----------------------------------------------------------------------------------------------------------- */
 
-/* The file under our name may be another by now, or shorter than where we are. The old one is read to its end first. A writer may
- * still add to it for a second, so the change is taken only when it is seen twice with nothing new between. */
-static bool look_for_new_file(struct tail *t)
+static bool is_same(const struct stat *a, int fd)
 {
-    struct stat ours, named;
+    struct stat b;
+    return fstat(fd, &b) == 0 && a->st_ino == b.st_ino && a->st_dev == b.st_dev;
+}
+
+/* The file under our name may be another by now. Some may come and go before it is their turn, so all of them wait in a line. */
+static void note_new_file(struct tail *t)
+{
+    struct stat named;
+    const int newest = t->n_next > 0 ? t->next[t->n_next - 1].fd : t->fd;
+    if (t->n_next == NEXT_MAX || stat(t->path, &named) < 0 || is_same(&named, newest))
+        return;
+    const int fd = sp_logfile_open(t->path);
+    if (fd >= 0)
+        t->next[t->n_next++] = (struct next_file){ fd, sp_clock_mono_us() };
+}
+
+/* Ours may be shorter than where we are. A renamed one is read to its end before the next, and a writer may still add to it for a
+ * second. */
+static bool look_at_files(struct tail *t)
+{
+    struct stat ours;
     if (fstat(t->fd, &ours) < 0)
         return false;
     if (ours.st_size < lseek(t->fd, 0, SEEK_CUR)) { /* cut */
         forget_line(t, false);
         return lseek(t->fd, 0, SEEK_SET) == 0 && read_on(t);
     }
-    if (stat(t->path, &named) < 0 || (named.st_ino == ours.st_ino && named.st_dev == ours.st_dev))
-        return true; /* ours still, or the next one is not there yet */
-    const int fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
+    note_new_file(t);
+    if (t->n_next == 0 || sp_clock_mono_us() - t->next[0].seen_us < LATE_US)
         return true;
-    const struct timespec second = { .tv_sec = 1 };
-    for (int i = 0; i < 2; i++) { /* each process finds the new file within a second */
-        nanosleep(&second, NULL);
-        if (!read_on(t)) {
-            close(fd);
-            return false;
-        }
-    }
+    if (!read_on(t))
+        return false;
     close(t->fd);
-    t->fd = fd;
+    t->fd = t->next[0].fd;
+    memmove(t->next, t->next + 1, --t->n_next * sizeof(t->next[0]));
     forget_line(t, false);
     return read_on(t);
 }
@@ -170,7 +192,7 @@ static bool follow(struct tail *t)
     const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
     for (;;) {
         nanosleep(&pause, NULL);
-        if (!read_on(t) || !look_for_new_file(t))
+        if (!read_on(t) || !look_at_files(t))
             return false;
     }
 }
@@ -196,10 +218,10 @@ static enum sp_cli_exit run(const struct sp_cli_options *options)
     sp_buf_init(&t.line, LINE_MAX_BYTES);
     if (is_good) {
         t.kept = calloc(t.n_kept + 1, sizeof(*t.kept));
-        t.fd = open(t.path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        t.fd = sp_logfile_open(t.path);
         is_good = t.kept && t.fd >= 0;
         if (!is_good)
-            sp_cli_fail("%s: %s", t.path, strerror(errno));
+            sp_cli_fail("%s: %s", t.path, sp_logfile_why(errno));
     }
     is_good = is_good && print_last(&t);
     if (is_good && !options->values[SP_CLI_NO_WAIT])
@@ -207,6 +229,8 @@ static enum sp_cli_exit run(const struct sp_cli_options *options)
     for (size_t i = 0; t.kept && i < t.n_kept; i++)
         free(t.kept[i]);
     free(t.kept);
+    for (size_t i = 0; i < t.n_next; i++)
+        close(t.next[i].fd);
     if (t.fd >= 0)
         close(t.fd);
     sp_buf_fini(&t.line);

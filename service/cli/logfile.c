@@ -20,9 +20,26 @@
 #define LINE_MAX_BYTES (256u * 1024u) /* declog.c's are shorter, even if every byte of theirs is escaped */
 #define ZLIB_BUFFER_BYTES (128u * 1024u)
 #define MAX_FILES 10000
+#define MAX_OPEN 256 /* the others are opened when their turn comes */
 #define PACKED ".gz"
 
 /* --- which files ------------------------------------------------------------------------------------------------------- */
+
+int sp_logfile_open(const char *path)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+        return fd;
+    close(fd);
+    errno = EINVAL; /* open() gives it for no name that can occur */
+    return -1;
+}
+
+const char *sp_logfile_why(int error)
+{
+    return error == EINVAL ? "not a file" : strerror(error);
+}
 
 static bool ends_in(const char *name, const char *end)
 {
@@ -39,20 +56,42 @@ static bool is_rotated_end(const char *end)
     return n > 0 && (end[1 + n] == '\0' || strcmp(end + 1 + n, PACKED) == 0);
 }
 
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* A file may get its next name while we look, and be met under both. */
+static bool has_file(const struct sp_logset *set, const struct stat *st)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (set->files[i].dev == st->st_dev && set->files[i].ino == st->st_ino)
+            return true;
+    return false;
+}
+
 static bool add_file(struct sp_logset *set, const char *path)
 {
     struct stat st;
-    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-        return true; /* rotated away meanwhile: under its next name it is found, or it was removed */
     if (set->n == MAX_FILES)
         return true;
+    const int fd = set->n < MAX_OPEN ? sp_logfile_open(path) : -1;
+    if ((fd >= 0 ? fstat(fd, &st) : stat(path, &st)) < 0 || !S_ISREG(st.st_mode) || has_file(set, &st)) {
+        close_fd(fd);
+        return true; /* rotated away meanwhile: under its next name it is found, or was, or it was removed */
+    }
     struct sp_logfile *files = realloc(set->files, (set->n + 1) * sizeof(*files));
-    if (!files)
+    if (!files) {
+        close_fd(fd);
         return false;
+    }
     set->files = files;
-    files[set->n] = (struct sp_logfile){ .path = strdup(path), .bytes = (uint64_t) st.st_size };
+    files[set->n] = (struct sp_logfile){
+        .path = strdup(path), .fd = fd, .dev = st.st_dev, .ino = st.st_ino, .bytes = (uint64_t) st.st_size
+    };
     files[set->n].changed_us = (int64_t) st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
-    return files[set->n].path && ++set->n > 0;
+    return files[set->n++].path != NULL;
 }
 
 static int compare_files(const void *a, const void *b)
@@ -81,6 +120,7 @@ static void drop_doubles(struct sp_logset *set)
         if (!is_double(set, set->files[i - 1].path))
             continue;
         free(set->files[i - 1].path);
+        close_fd(set->files[i - 1].fd);
         memmove(&set->files[i - 1], &set->files[i], (set->n - i) * sizeof(*set->files));
         set->n--;
     }
@@ -108,7 +148,7 @@ bool sp_logset_open(const char *path, struct sp_logset *out)
     }
     closedir(dir);
     if (!is_good || out->n == 0) {
-        sp_cli_fail("%s: %s", path, is_good ? strerror(access(path, R_OK) < 0 ? errno : EINVAL) : "out of memory");
+        sp_cli_fail("%s: %s", path, is_good ? sp_logfile_why(access(path, R_OK) < 0 ? errno : EINVAL) : "out of memory");
         sp_logset_close(out);
         return false;
     }
@@ -119,8 +159,10 @@ bool sp_logset_open(const char *path, struct sp_logset *out)
 
 void sp_logset_close(struct sp_logset *set)
 {
-    for (size_t i = 0; i < set->n; i++)
+    for (size_t i = 0; i < set->n; i++) {
         free(set->files[i].path);
+        close_fd(set->files[i].fd);
+    }
     free(set->files);
     *set = (struct sp_logset){ 0 };
 }
@@ -197,12 +239,16 @@ static void note_progress(const struct source *from, struct sp_progress *progres
     }
 }
 
-static bool open_source(const char *path, struct source *out)
+static bool open_source(const struct sp_logfile *file, struct source *out)
 {
-    *out = (struct source){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) };
+    *out = (struct source){ .fd = file->fd >= 0 ? fcntl(file->fd, F_DUPFD_CLOEXEC, 0) : sp_logfile_open(file->path) };
     if (out->fd < 0)
         return false;
-    if (!ends_in(path, PACKED)) {
+    if (lseek(out->fd, 0, SEEK_SET) < 0) { /* it may have been read before */
+        close(out->fd);
+        return false;
+    }
+    if (!ends_in(file->path, PACKED)) {
         posix_fadvise(out->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
         return true;
     }
@@ -219,9 +265,9 @@ bool sp_logfile_read(const struct sp_logfile *file, sp_logline_fn take, void *ar
 {
     struct source from;
     struct reader r = { .bytes = malloc(BUFFER_BYTES), .too_long = too_long, .take = take, .arg = arg };
-    if (!r.bytes || !open_source(file->path, &from)) {
+    if (!r.bytes || !open_source(file, &from)) {
         if (progress)
-            sp_cli_fail("%s: %s", file->path, strerror(errno));
+            sp_cli_fail("%s: %s", file->path, sp_logfile_why(errno));
         free(r.bytes);
         return false;
     }

@@ -10,9 +10,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct sp_logfile {
     char *path; /* owned */
+    int fd;     /* owned; opened at once, so that rotation cannot put another file in its place. -1: not yet, of very many files */
+    dev_t dev;
+    ino_t ino;
     uint64_t bytes;
     int64_t changed_us; /* no line in it was written later */
 };
@@ -21,6 +25,10 @@ struct sp_logset {
     struct sp_logfile *files; /* owned; the oldest first */
     size_t n;
 };
+
+/* A descriptor of a file that can be read, and of nothing else: a FIFO would keep us waiting for a writer. -1: see errno. */
+int sp_logfile_open(const char *path);
+const char *sp_logfile_why(int error); /* errno of it in words */
 
 /* PATH, PATH.1, PATH.2.gz, PATH-20261122.gz and so on. A file whose compressed form is there too is taken once. False: told on
  * stderr; one that has no file at all is such a fault. */

@@ -34,6 +34,11 @@ bool sp_log_find(const struct sp_cli_options *options, struct sp_conf **conf_out
     return true;
 }
 
+bool sp_log_is_hashed(const struct sp_cli_options *options, const struct sp_conf *conf)
+{
+    return conf && conf->log_hash_key[0] && !options->values[SP_CLI_LOG];
+}
+
 /* --- what is wanted ---------------------------------------------------------------------------------------------------- */
 
 static unsigned outcome_bit(struct sp_str name)
@@ -102,6 +107,10 @@ bool sp_log_filter_init(const struct sp_cli_options *options, const struct sp_co
         }
     }
     out->has_network = out->client.n > 0 && !sp_network_parse(out->client, &out->network);
+    if (out->has_network && memchr(out->client.p, '/', out->client.n) && sp_log_is_hashed(options, conf)) {
+        sp_cli_fail("--client takes one address and no network: with log.hash_key the log has pseudonyms");
+        return false;
+    }
     out->client = hashed(conf, out->client, out->hashed_client);
     out->user = hashed(conf, out->user, out->hashed_user);
     return true;

@@ -96,7 +96,8 @@ static void put_why(const struct sp_decline *d, bool is_colored)
         put(is_colored, BOLD, shown(d->signature, text, sizeof(text)), 0);
     } else if (d->rule.n > 0) {
         put(is_colored, BOLD, shown(d->rule, text, sizeof(text)), 0);
-        printf(" (%s)", shown(d->category, category, sizeof(category)));
+        if (d->category.n > 0)
+            printf(" (%s)", shown(d->category, category, sizeof(category)));
     } else {
         fputs(shown(d->reason, text, sizeof(text)), stdout);
     }

@@ -14,6 +14,10 @@
 /* Where decisions are logged: by --log, or by the configuration. *conf_out may be NULL with --log. False: told on stderr. */
 bool sp_log_find(const struct sp_cli_options *options, struct sp_conf **conf_out, const char **path_out);
 
+/* Whether clients and users in the log are pseudonyms, as far as the configuration tells. */
+bool sp_log_is_hashed(const struct sp_cli_options *options, const struct sp_conf *conf);
+#define SP_LOG_HASHED "Clients and users are pseudonyms: log.hash_key is set."
+
 #define SP_LOG_FILTER_OPTIONS \
     (1u << SP_CLI_ACTION | 1u << SP_CLI_BLOCKED | 1u << SP_CLI_CLIENT | 1u << SP_CLI_HOST | 1u << SP_CLI_LOG | 1u << SP_CLI_OUTCOME | \
         1u << SP_CLI_RULE | 1u << SP_CLI_USER)

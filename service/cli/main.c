@@ -110,6 +110,7 @@ static const struct {
     { "color", "auto|always|never" },
     { "config", "FILE" },
     { "html", "FILE" },
+    { "listen", "127.0.0.1:9301|[::1]:9301" },
     { "log", "FILE" },
     { "outcome",
 #define SP_OUTCOME_ROW(id, name, action, configurable, when) name "|"

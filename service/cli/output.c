@@ -5,6 +5,7 @@
 
 #include "sallyport/text.h"
 
+#include <inttypes.h>
 #include <json-c/json_object.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,6 +45,31 @@ enum sp_cli_exit sp_cli_fail(const char *fmt, ...)
     print_line(stderr, "sallyport: error: ", fmt, ap);
     va_end(ap);
     return SP_CLI_ERROR;
+}
+
+const char *sp_cli_number(uint64_t number, char out[SP_CLI_NUMBER_SIZE])
+{
+    char digits[SP_CLI_NUMBER_SIZE];
+    const int n = snprintf(digits, sizeof(digits), "%" PRIu64, number);
+    int to = 0;
+    for (int i = 0; i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0)
+            out[to++] = ',';
+        out[to++] = digits[i];
+    }
+    out[to] = '\0';
+    return out;
+}
+
+const char *sp_cli_bytes(uint64_t bytes, const char *unit_one, char out[SP_CLI_NUMBER_SIZE])
+{
+    const char *const units[] = { unit_one, "kB", "MB", "GB", "TB", "PB", "EB" };
+    double value = (double) bytes;
+    unsigned unit = 0;
+    for (; value >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+        value /= 1000;
+    snprintf(out, SP_CLI_NUMBER_SIZE, value < 9.95 && unit > 0 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return out;
 }
 
 struct json_object *sp_cli_json_object(void)

@@ -4,6 +4,8 @@
 
 #include "progress.h"
 
+#include "cli.h"
+
 #include "sallyport/clock.h"
 
 #include <inttypes.h>
@@ -16,24 +18,13 @@
 #define US_PER_S 1000000
 #define BAR_MAX 40
 #define TEXT_COLUMNS 62 /* what stands beside the bar, at its longest */
-#define SIZE_TEXT 16
+#define RATE_COLUMNS 32 /* a size and a rate need no more */
 #define SHOWN_LEFT_MAX 359999 /* seconds; who would believe more */
 
 static unsigned columns(void)
 {
     struct winsize size;
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-static const char *size_text(uint64_t bytes, char out[SIZE_TEXT])
-{
-    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
-    double value = (double) bytes;
-    unsigned unit = 0;
-    for (; value >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-        value /= 1000;
-    snprintf(out, SIZE_TEXT, value < 9.95 && unit > 0 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-    return out;
 }
 
 static void put_bar(unsigned width, double share)
@@ -47,24 +38,24 @@ static void put_bar(unsigned width, double share)
 
 static void draw(struct sp_progress *p, int64_t now)
 {
-    char done[SIZE_TEXT], total[SIZE_TEXT], rate[SIZE_TEXT];
+    char done[SP_CLI_NUMBER_SIZE], total[SP_CLI_NUMBER_SIZE], rate[SP_CLI_NUMBER_SIZE];
     const double seconds = (double) (now - p->start_us) / US_PER_S;
     const double per_second = seconds > 0 ? (double) p->done / seconds : 0;
     unsigned width = columns();
     fputs("\r\033[K", stderr);
     p->is_shown = true;
     if (p->total == 0 || width < TEXT_COLUMNS) {
-        fputs(size_text(p->done, done), stderr);
-        if (width >= 2 * SIZE_TEXT)
-            fprintf(stderr, ", %s/s", size_text((uint64_t) per_second, rate));
+        fputs(sp_cli_bytes(p->done, "B", done), stderr);
+        if (width >= RATE_COLUMNS)
+            fprintf(stderr, ", %s/s", sp_cli_bytes((uint64_t) per_second, "B", rate));
         return;
     }
     const double share = p->done >= p->total ? 1 : (double) p->done / (double) p->total;
     unsigned room = width - TEXT_COLUMNS;
     if (room >= 8)
         put_bar(room < BAR_MAX ? room : BAR_MAX, share);
-    fprintf(stderr, "%3.0f %%  %s of %s  %s/s", share * 100, size_text(p->done, done), size_text(p->total, total),
-        size_text((uint64_t) per_second, rate));
+    fprintf(stderr, "%3.0f %%  %s of %s  %s/s", share * 100, sp_cli_bytes(p->done, "B", done), sp_cli_bytes(p->total, "B", total),
+        sp_cli_bytes((uint64_t) per_second, "B", rate));
     if (per_second > 0 && p->done < p->total) {
         uint64_t left = (uint64_t) ((double) (p->total - p->done) / per_second + 0.5);
         if (left < SHOWN_LEFT_MAX)

@@ -26,6 +26,7 @@ struct sp_top_entry {
 struct sp_top {
     struct sp_top_entry *entries; /* owned; open addressing */
     size_t n, cap;                /* cap: a power of two */
+    uint64_t hash_key[2];         /* random */
     uint64_t dropped;             /* the most often that any name came that is not in the table */
 };
 
@@ -66,7 +67,7 @@ struct sp_report {
     struct sp_top tops[SP_TOP_COUNT];
     struct sp_durations total, scan;
     struct sp_log_filter filter;
-    bool is_filtered, is_notable_only, is_out_of_memory;
+    bool is_filtered, is_notable_only, is_hashed, is_out_of_memory;
     const char *path; /* of the log; borrowed */
     size_t n_files;
 };
@@ -83,10 +84,7 @@ extern const size_t sp_report_n_permilles;
 
 /* --- report_text.c, report_html.c -------------------------------------------------------------------------------------- */
 
-#define SP_REPORT_TEXT_SIZE 32
-const char *sp_report_number(uint64_t number, char out[SP_REPORT_TEXT_SIZE]); /* 1,234,567 */
-const char *sp_report_bytes(uint64_t bytes, char out[SP_REPORT_TEXT_SIZE]);   /* 1.2 GB */
-const char *sp_report_us(int64_t us, char out[SP_REPORT_TEXT_SIZE]);          /* 1.2 ms */
+const char *sp_report_us(int64_t us, char out[SP_CLI_NUMBER_SIZE]); /* 1.2 ms */
 const char *sp_report_title(enum sp_report_top which);                        /* "Hosts" */
 const char *sp_report_bin_time(const struct sp_report *report, size_t bin, char out[SP_LOG_TIME_SIZE]); /* "20 Nov" or "20 Nov 14:30" */
 

@@ -40,12 +40,12 @@ static double y_of(double share)
 
 static void put_grid(FILE *out, uint64_t step, uint64_t top)
 {
-    char number[SP_REPORT_TEXT_SIZE];
+    char number[SP_CLI_NUMBER_SIZE];
     for (uint64_t at = 0; at <= top; at += step) {
         const double y = y_of((double) at / (double) top);
         fprintf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y, y);
         fprintf(out, "<text class=\"axis\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", LEFT - 8, y + 4,
-            sp_report_number(at, number));
+            sp_cli_number(at, number));
     }
 }
 
@@ -61,9 +61,9 @@ static void put_bin(const struct sp_report *r, FILE *out, size_t i, bool is_refu
     const struct sp_report_bin *bin = &r->bins[i];
     const double each = (double) (WIDTH - LEFT - RIGHT) / (double) r->n_bins, gap = each > 6 ? 2 : each > 3 ? 1 : 0;
     const double x = LEFT + each * (double) i + gap / 2, width = each - gap;
-    char when[SP_LOG_TIME_SIZE], a[SP_REPORT_TEXT_SIZE], b[SP_REPORT_TEXT_SIZE], c[SP_REPORT_TEXT_SIZE];
+    char when[SP_LOG_TIME_SIZE], a[SP_CLI_NUMBER_SIZE], b[SP_CLI_NUMBER_SIZE], c[SP_CLI_NUMBER_SIZE];
     fprintf(out, "<g><title>%s: %s decisions, %s refused, %s reported</title>", sp_report_bin_time(r, i, when),
-        sp_report_number(bin->all, a), sp_report_number(bin->refused, b), sp_report_number(bin->reported, c));
+        sp_cli_number(bin->all, a), sp_cli_number(bin->refused, b), sp_cli_number(bin->reported, c));
     fprintf(out, "<rect class=\"hover\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", x - gap / 2, TOP, each, HEIGHT - TOP - BOTTOM);
     if (is_refusals) {
         const double refused = (double) bin->refused / (double) top;

@@ -75,13 +75,13 @@ static void put_card(FILE *out, const char *class, const char *number, const cha
 
 static void put_cards(const struct sp_report *r, FILE *out)
 {
-    char text[SP_REPORT_TEXT_SIZE];
+    char text[SP_CLI_NUMBER_SIZE];
     fputs("<div class=\"cards\">\n", out);
-    put_card(out, "", sp_report_number(r->decisions, text), "decisions");
-    put_card(out, "refused", sp_report_number(r->refused, text), "refused");
-    put_card(out, "reported", sp_report_number(r->reported, text), "reported");
-    put_card(out, "", sp_report_number(r->outcomes[SP_OUTCOME_INFECTED], text), "infected");
-    put_card(out, "", sp_report_bytes(r->bytes, text), "of bodies");
+    put_card(out, "", sp_cli_number(r->decisions, text), "decisions");
+    put_card(out, "refused", sp_cli_number(r->refused, text), "refused");
+    put_card(out, "reported", sp_cli_number(r->reported, text), "reported");
+    put_card(out, "", sp_cli_number(r->outcomes[SP_OUTCOME_INFECTED], text), "infected");
+    put_card(out, "", sp_cli_bytes(r->bytes, "bytes", text), "of bodies");
     if (r->total.n > 0)
         put_card(out, "", sp_report_us(sp_durations_at(&r->total, 990), text), "99 of 100 took no longer");
     fputs("</div>\n", out);
@@ -89,9 +89,9 @@ static void put_cards(const struct sp_report *r, FILE *out)
 
 static void put_warning(FILE *out, uint64_t n, const char *what)
 {
-    char number[SP_REPORT_TEXT_SIZE];
+    char number[SP_CLI_NUMBER_SIZE];
     if (n > 0)
-        fprintf(out, "<p class=\"warn\">%s %s</p>\n", sp_report_number(n, number), what);
+        fprintf(out, "<p class=\"warn\">%s %s</p>\n", sp_cli_number(n, number), what);
 }
 
 static void put_share(FILE *out, const char *class, uint64_t n, uint64_t most)
@@ -101,7 +101,7 @@ static void put_share(FILE *out, const char *class, uint64_t n, uint64_t most)
 
 static void put_outcomes(const struct sp_report *r, FILE *out)
 {
-    char number[SP_REPORT_TEXT_SIZE];
+    char number[SP_CLI_NUMBER_SIZE];
     uint64_t most = 0;
     for (unsigned i = 0; i <= SP_OUTCOME_COUNT; i++)
         most = r->outcomes[i] > most ? r->outcomes[i] : most;
@@ -114,7 +114,7 @@ static void put_outcomes(const struct sp_report *r, FILE *out)
         fprintf(out, "<tr><td title=\"%s\">%s", i < SP_OUTCOME_COUNT ? sp_outcome_when((enum sp_outcome) i) : "",
             i < SP_OUTCOME_COUNT ? sp_outcome_name((enum sp_outcome) i) : "unknown");
         put_share(out, "", r->outcomes[i], most);
-        fprintf(out, "</td><td>%s</td><td>%.1f %%</td></tr>\n", sp_report_number(r->outcomes[i], number),
+        fprintf(out, "</td><td>%s</td><td>%.1f %%</td></tr>\n", sp_cli_number(r->outcomes[i], number),
             100.0 * (double) r->outcomes[i] / (double) r->decisions);
     }
     fputs("</table></section>\n", out);
@@ -124,7 +124,7 @@ static void put_top(struct sp_report *r, FILE *out, enum sp_report_top which)
 {
     struct sp_top *top = &r->tops[which];
     const size_t n = sp_top_sort(top);
-    char number[SP_REPORT_TEXT_SIZE];
+    char number[SP_CLI_NUMBER_SIZE];
     if (n == 0)
         return;
     fprintf(out, "<section><h2>%s</h2><table><tr><th scope=\"col\">Name</th><th scope=\"col\">Refused</th>", sp_report_title(which));
@@ -135,20 +135,20 @@ static void put_top(struct sp_report *r, FILE *out, enum sp_report_top which)
         fputs("<tr><td>", out);
         sp_report_html_text(out, (struct sp_str){ entry->key, entry->n });
         if (entry->missed > 0)
-            fprintf(out, " <span class=\"soft\">(up to %s more)</span>", sp_report_number(entry->missed, number));
+            fprintf(out, " <span class=\"soft\">(up to %s more)</span>", sp_cli_number(entry->missed, number));
         put_share(out, entry->refused > 0 ? "refused" : "", entry->refused + entry->reported, most);
-        fprintf(out, "</td><td>%s</td>", sp_report_number(entry->refused, number));
-        fprintf(out, "<td>%s</td></tr>\n", sp_report_number(entry->reported, number));
+        fprintf(out, "</td><td>%s</td>", sp_cli_number(entry->refused, number));
+        fprintf(out, "<td>%s</td></tr>\n", sp_cli_number(entry->reported, number));
     }
     fputs("</table>", out);
     if (n > SP_REPORT_SHOWN)
-        fprintf(out, "<p class=\"soft\">and %s more</p>", sp_report_number(n - SP_REPORT_SHOWN, number));
+        fprintf(out, "<p class=\"soft\">and %s more</p>", sp_cli_number(n - SP_REPORT_SHOWN, number));
     fputs("</section>\n", out);
 }
 
 static void put_durations_row(FILE *out, const char *what, const struct sp_durations *d)
 {
-    char text[SP_REPORT_TEXT_SIZE];
+    char text[SP_CLI_NUMBER_SIZE];
     if (d->n == 0)
         return;
     fprintf(out, "<tr><td>%s</td>", what);
@@ -197,6 +197,8 @@ void sp_report_html(struct sp_report *r, FILE *out)
     put_cards(r, out);
     if (r->is_notable_only)
         fputs("<p class=\"soft\">The log has no clean and uneventful transactions: log.decisions is &quot;notable&quot;.</p>\n", out);
+    if (r->is_hashed)
+        fputs("<p class=\"soft\">" SP_LOG_HASHED "</p>\n", out);
     put_warning(out, r->lost, "decisions could not be written to the log and are missing here.");
     put_warning(out, r->broken, "lines of the log are broken and are left out.");
     put_warning(out, r->monitored, "would have been refused, but for monitor mode.");

@@ -16,41 +16,16 @@
 #define NAME_SHOWN_BYTES 64
 #define NAME_MAX_BYTES 2048
 
-const char *sp_report_number(uint64_t number, char out[SP_REPORT_TEXT_SIZE])
-{
-    char digits[SP_REPORT_TEXT_SIZE];
-    const int n = snprintf(digits, sizeof(digits), "%" PRIu64, number);
-    int to = 0;
-    for (int i = 0; i < n; i++) {
-        if (i > 0 && (n - i) % 3 == 0)
-            out[to++] = ',';
-        out[to++] = digits[i];
-    }
-    out[to] = '\0';
-    return out;
-}
-
-const char *sp_report_bytes(uint64_t bytes, char out[SP_REPORT_TEXT_SIZE])
-{
-    static const char *const units[] = { "bytes", "kB", "MB", "GB", "TB", "PB", "EB" };
-    double value = (double) bytes;
-    unsigned unit = 0;
-    for (; value >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-        value /= 1000;
-    snprintf(out, SP_REPORT_TEXT_SIZE, value < 9.95 && unit > 0 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-    return out;
-}
-
-const char *sp_report_us(int64_t us, char out[SP_REPORT_TEXT_SIZE])
+const char *sp_report_us(int64_t us, char out[SP_CLI_NUMBER_SIZE])
 {
     if (us < 1000)
-        snprintf(out, SP_REPORT_TEXT_SIZE, "%" PRId64 " us", us);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%" PRId64 " us", us);
     else if (us < 10000)
-        snprintf(out, SP_REPORT_TEXT_SIZE, "%.1f ms", (double) us / 1000);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%.1f ms", (double) us / 1000);
     else if (us < US_PER_S)
-        snprintf(out, SP_REPORT_TEXT_SIZE, "%.0f ms", (double) us / 1000);
+        snprintf(out, SP_CLI_NUMBER_SIZE, "%.0f ms", (double) us / 1000);
     else
-        snprintf(out, SP_REPORT_TEXT_SIZE, us < 100 * US_PER_S ? "%.1f s" : "%.0f s", (double) us / US_PER_S);
+        snprintf(out, SP_CLI_NUMBER_SIZE, us < 100 * US_PER_S ? "%.1f s" : "%.0f s", (double) us / US_PER_S);
     return out;
 }
 
@@ -83,7 +58,7 @@ const char *sp_report_bin_time(const struct sp_report *r, size_t bin, char out[S
 static void print_bars(const struct sp_report *r, const char *what, bool is_refusals)
 {
     static const char *const bars[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
-    char number[SP_REPORT_TEXT_SIZE];
+    char number[SP_CLI_NUMBER_SIZE];
     uint64_t most = 0;
     for (size_t i = 0; i < r->n_bins; i++) {
         const uint64_t n = is_refusals ? r->bins[i].refused + r->bins[i].reported : r->bins[i].all;
@@ -94,7 +69,7 @@ static void print_bars(const struct sp_report *r, const char *what, bool is_refu
         const uint64_t n = is_refusals ? r->bins[i].refused + r->bins[i].reported : r->bins[i].all;
         fputs(n == 0 ? " " : bars[(n * 8 - 1) / most], stdout);
     }
-    printf("  most: %s\n", sp_report_number(most, number));
+    printf("  most: %s\n", sp_cli_number(most, number));
 }
 
 static void print_time(const struct sp_report *r)
@@ -110,18 +85,18 @@ static void print_time(const struct sp_report *r)
 
 static void print_outcomes(const struct sp_report *r)
 {
-    char number[SP_REPORT_TEXT_SIZE];
+    char number[SP_CLI_NUMBER_SIZE];
     puts("\nOutcomes");
     for (unsigned i = 0; i <= SP_OUTCOME_COUNT; i++)
         if (r->outcomes[i] > 0)
-            printf("%18s  %5.1f %%  %s\n", sp_report_number(r->outcomes[i], number),
+            printf("%18s  %5.1f %%  %s\n", sp_cli_number(r->outcomes[i], number),
                 100.0 * (double) r->outcomes[i] / (double) r->decisions,
                 i < SP_OUTCOME_COUNT ? sp_outcome_name((enum sp_outcome) i) : "unknown");
 }
 
 static void print_durations(const char *what, const struct sp_durations *d)
 {
-    char text[SP_REPORT_TEXT_SIZE];
+    char text[SP_CLI_NUMBER_SIZE];
     if (d->n == 0)
         return;
     printf("  %-10s", what);
@@ -145,45 +120,47 @@ static void print_top(struct sp_report *r, enum sp_report_top which)
 {
     struct sp_top *top = &r->tops[which];
     const size_t n = sp_top_sort(top);
-    char number[SP_REPORT_TEXT_SIZE], name[NAME_MAX_BYTES], shown[NAME_SHOWN_BYTES];
+    char number[SP_CLI_NUMBER_SIZE], name[NAME_MAX_BYTES], shown[NAME_SHOWN_BYTES];
     if (n == 0)
         return;
     printf("\n%-11s%s  %14s\n", sp_report_title(which), "refused", "reported");
     for (size_t i = 0; i < n && i < SP_REPORT_SHOWN; i++) {
         const struct sp_top_entry *entry = &top->entries[i];
         sp_text_escape(sp_str_from(name_of(entry, name)), shown, sizeof(shown));
-        printf("%18s", sp_report_number(entry->refused, number));
-        printf("  %14s  %s%s\n", sp_report_number(entry->reported, number), shown, entry->missed > 0 ? "  (or more)" : "");
+        printf("%18s", sp_cli_number(entry->refused, number));
+        printf("  %14s  %s%s\n", sp_cli_number(entry->reported, number), shown, entry->missed > 0 ? "  (or more)" : "");
     }
     if (n > SP_REPORT_SHOWN)
-        printf("%18s  %14s  and %s%s more\n", "", "", sp_report_number(n - SP_REPORT_SHOWN, number), top->dropped > 0 ? " or many" : "");
+        printf("%18s  %14s  and %s%s more\n", "", "", sp_cli_number(n - SP_REPORT_SHOWN, number), top->dropped > 0 ? " or many" : "");
 }
 
 static void print_warnings(const struct sp_report *r)
 {
-    char number[SP_REPORT_TEXT_SIZE];
+    char number[SP_CLI_NUMBER_SIZE];
     if (r->is_notable_only)
         puts("The log has no clean and uneventful transactions: log.decisions is \"notable\".");
+    if (r->is_hashed)
+        puts(SP_LOG_HASHED);
     if (r->lost > 0)
-        printf("%s decisions could not be written to the log and are missing here.\n", sp_report_number(r->lost, number));
+        printf("%s decisions could not be written to the log and are missing here.\n", sp_cli_number(r->lost, number));
     if (r->broken > 0)
-        printf("%s lines of the log are broken and are left out.\n", sp_report_number(r->broken, number));
+        printf("%s lines of the log are broken and are left out.\n", sp_cli_number(r->broken, number));
 }
 
 void sp_report_print(struct sp_report *r)
 {
-    char since[SP_LOG_TIME_SIZE], until[SP_LOG_TIME_SIZE], a[SP_REPORT_TEXT_SIZE], b[SP_REPORT_TEXT_SIZE], c[SP_REPORT_TEXT_SIZE];
+    char since[SP_LOG_TIME_SIZE], until[SP_LOG_TIME_SIZE], a[SP_CLI_NUMBER_SIZE], b[SP_CLI_NUMBER_SIZE], c[SP_CLI_NUMBER_SIZE];
     printf("Sallyport, %s to %s\n", sp_log_time(r->since_us, since), sp_log_time(r->until_us, until));
-    printf("\n%s decisions: %s refused, %s reported", sp_report_number(r->decisions, a), sp_report_number(r->refused, b),
-        sp_report_number(r->reported, c));
+    printf("\n%s decisions: %s refused, %s reported", sp_cli_number(r->decisions, a), sp_cli_number(r->refused, b),
+        sp_cli_number(r->reported, c));
     if (r->monitored > 0)
-        printf(" (%s of them only because of monitor mode)", sp_report_number(r->monitored, a));
-    printf("\n%s requests, %s responses, %s of bodies", sp_report_number(r->requests, a), sp_report_number(r->responses, b),
-        sp_report_bytes(r->bytes, c));
+        printf(" (%s of them only because of monitor mode)", sp_cli_number(r->monitored, a));
+    printf("\n%s requests, %s responses, %s of bodies", sp_cli_number(r->requests, a), sp_cli_number(r->responses, b),
+        sp_cli_bytes(r->bytes, "bytes", c));
     if (r->cached > 0)
-        printf(", %s known from before", sp_report_number(r->cached, a));
+        printf(", %s known from before", sp_cli_number(r->cached, a));
     if (r->excepted > 0)
-        printf(", %s passed by exceptions", sp_report_number(r->excepted, a));
+        printf(", %s passed by exceptions", sp_cli_number(r->excepted, a));
     puts("");
     print_warnings(r);
     if (r->decisions == 0)

@@ -5,8 +5,11 @@
 
 #include "report.h"
 
+#include "sallyport/siphash.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define MAX_NAMES 16384
 #define SLOTS (2 * MAX_NAMES)
@@ -15,6 +18,8 @@
 bool sp_top_init(struct sp_top *top)
 {
     *top = (struct sp_top){ .entries = calloc(SLOTS, sizeof(*top->entries)), .cap = SLOTS };
+    const ssize_t got = getrandom(top->hash_key, sizeof(top->hash_key), GRND_NONBLOCK);
+    (void) got; /* without it a report can be made slow, and nothing else */
     return top->entries != NULL;
 }
 
@@ -26,12 +31,16 @@ void sp_top_fini(struct sp_top *top)
     *top = (struct sp_top){ 0 };
 }
 
-static uint32_t hash_of(struct sp_str key)
+/* Keyed: attackers choose the names, and must not be able to choose those that all fall into one place. */
+static uint32_t hash_of(const struct sp_top *top, struct sp_str key)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < key.n; i++)
-        hash = (hash ^ (unsigned char) key.p[i]) * 0x100000001b3u;
-    return (uint32_t) (hash ^ hash >> 32);
+    uint64_t words[KEY_MAX_BYTES / sizeof(uint64_t) + 1];
+    const size_t n = (key.n + sizeof(uint64_t) - 1) / sizeof(uint64_t);
+    if (n > 0)
+        words[n - 1] = 0;
+    memcpy(words, key.p, key.n);
+    words[n] = key.n;
+    return (uint32_t) sp_siphash(top->hash_key, words, n + 1);
 }
 
 /* Its entry, or the free one where it belongs. */
@@ -71,6 +80,7 @@ static bool make_room(struct sp_top *top)
     struct sp_top kept;
     if (!median_weight(top, &median) || !sp_top_init(&kept))
         return false;
+    memcpy(kept.hash_key, top->hash_key, sizeof(kept.hash_key)); /* entries keep their hashes */
     kept.dropped = top->dropped + median;
     for (size_t i = 0; i < top->cap; i++) {
         struct sp_top_entry entry = top->entries[i];
@@ -90,7 +100,7 @@ bool sp_top_add(struct sp_top *top, struct sp_str key, bool is_refused)
 {
     if (key.n > KEY_MAX_BYTES)
         key.n = KEY_MAX_BYTES;
-    const uint32_t hash = hash_of(key);
+    const uint32_t hash = hash_of(top, key);
     struct sp_top_entry *entry = find_slot(top, key, hash);
     if (!entry->key) {
         if (top->n == MAX_NAMES) {

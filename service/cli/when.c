@@ -7,7 +7,8 @@
 #include <time.h>
 
 #define US_PER_S 1000000
-#define SPAN_MAX 100000000 /* of any unit: no product overflows */
+#define FIRST_US 1 /* nothing was logged before 1970, and 0 is no time */
+#define SPAN_MAX 100000000 /* of any unit; in microseconds its product would overflow */
 
 static int64_t unit_seconds(char unit)
 {
@@ -35,7 +36,8 @@ static bool parse_span(const char *text, int64_t now_us, int64_t *out)
         n = n * 10 + (*p - '0');
     if (p == text || p[0] == '\0' || p[1] != '\0' || unit_seconds(*p) == 0)
         return false;
-    *out = now_us - n * unit_seconds(*p) * US_PER_S;
+    const int64_t seconds = n * unit_seconds(*p);
+    *out = seconds < now_us / US_PER_S ? now_us - seconds * US_PER_S : FIRST_US;
     return true;
 }
 

@@ -4,6 +4,8 @@
 
 #include "sallyport/accesslog.h"
 
+#include "sallyport/text.h"
+
 #include <string.h>
 
 #define MAX_SECONDS 100000000000 /* the year 5138: no sum can overflow */
@@ -138,21 +140,12 @@ enum sp_accesslog_kind sp_accesslog_parse(struct sp_str line, struct sp_accesslo
 
 /* --- user ------------------------------------------------------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The byte that begins at s, which is not empty; how many bytes stand for it. */
 static size_t unquote(struct sp_str s, char *byte_out)
 {
     *byte_out = s.p[0];
-    if (s.p[0] == '%' && s.n >= 3 && hex_value(s.p[1]) >= 0 && hex_value(s.p[2]) >= 0) {
-        *byte_out = (char) (hex_value(s.p[1]) * 16 + hex_value(s.p[2]));
+    if (s.p[0] == '%' && s.n >= 3 && sp_hex_digit(s.p[1]) >= 0 && sp_hex_digit(s.p[2]) >= 0) {
+        *byte_out = (char) (sp_hex_digit(s.p[1]) * 16 + sp_hex_digit(s.p[2]));
         return 3;
     }
     if (s.p[0] != '\\' || s.n < 2)

@@ -9,6 +9,8 @@
 
 #include "cfgtext_priv.h"
 
+#include "sallyport/text.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -45,11 +47,6 @@ static enum sp_status add_to(struct scan *s, const char *to)
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 static bool is_name_start(char c)
@@ -166,7 +163,7 @@ static const char *end_of_float(const struct scan *s, const char *q)
 
 static bool is_hexadecimal_at(const struct scan *s, const char *q)
 {
-    return s->end - q > 2 && q[0] == '0' && (q[1] == 'x' || q[1] == 'X') && is_hex(q[2]);
+    return s->end - q > 2 && q[0] == '0' && (q[1] == 'x' || q[1] == 'X') && sp_hex_digit(q[2]) >= 0;
 }
 
 static enum sp_status number(struct scan *s)
@@ -176,7 +173,7 @@ static enum sp_status number(struct scan *s)
     if (is_hexadecimal)
         q += 2;
     const char *first = q;
-    while (q < s->end && (is_hexadecimal ? is_hex(*q) : is_digit(*q)))
+    while (q < s->end && (is_hexadecimal ? sp_hex_digit(*q) >= 0 : is_digit(*q)))
         q++;
     size_t digits = (size_t) (q - first);
     if (!is_hexadecimal && q < s->end && (*q == '.' || *q == 'e' || *q == 'E')) /* a float, however long */

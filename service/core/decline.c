@@ -340,15 +340,6 @@ enum sp_status sp_decline_parse(struct sp_str line, struct sp_decline *out)
 
 /* --- text -------------------------------------------------------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* "\uXXXX" at the start of s. */
 static bool read_unit(struct sp_str s, uint32_t *unit_out)
 {
@@ -356,7 +347,7 @@ static bool read_unit(struct sp_str s, uint32_t *unit_out)
         return false;
     *unit_out = 0;
     for (size_t i = 2; i < 2 + ESCAPE_DIGITS; i++) {
-        int value = hex_value(s.p[i]);
+        int value = sp_hex_digit(s.p[i]);
         if (value < 0)
             return false;
         *unit_out = *unit_out << 4 | (uint32_t) value;

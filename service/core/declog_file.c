@@ -31,7 +31,7 @@ struct sp_declog_file {
     atomic_bool is_torn;             /* the last line stopped in the middle */
     atomic_bool is_full;             /* max_bytes are reached */
     atomic_int n_writing;            /* threads inside write() */
-    _Atomic int64_t last_finished_us; /* when the last of them came out, or the first went in */
+    _Atomic int64_t waiting_since_us; /* when the first of them went in, or the last one came out; 0: nobody is inside */
     pthread_mutex_t reopening;       /* guards dev and ino */
     dev_t dev;
     ino_t ino;
@@ -136,17 +136,33 @@ static bool append(struct sp_declog_file *file, struct sp_str line)
     return written == (ssize_t) line.n;
 }
 
+/* False: those inside have finished nothing for a while. Whoever finds no time sets his own, so that one who went in and was stopped
+ * before he could do so is not taken for one who hangs. */
+static bool enter(struct sp_declog_file *file, int64_t now)
+{
+    int64_t since = 0;
+    const bool is_first = atomic_fetch_add(&file->n_writing, 1) == 0;
+    if (atomic_compare_exchange_strong(&file->waiting_since_us, &since, now) || now - since <= HANGS_AFTER_US)
+        return true;
+    if (is_first)
+        atomic_store(&file->waiting_since_us, now); /* two left at once, and the slower one told of the other */
+    else
+        atomic_fetch_sub(&file->n_writing, 1);
+    return is_first;
+}
+
+static void leave(struct sp_declog_file *file)
+{
+    const int64_t now = sp_clock_mono_us();
+    atomic_store(&file->waiting_since_us, atomic_fetch_sub(&file->n_writing, 1) == 1 ? 0 : now);
+}
+
 bool sp_declog_file_write(struct sp_declog_file *file, struct sp_str line, int64_t now)
 {
-    if (atomic_fetch_add(&file->n_writing, 1) == 0) {
-        atomic_store(&file->last_finished_us, now);
-    } else if (now - atomic_load(&file->last_finished_us) > HANGS_AFTER_US) {
-        atomic_fetch_sub(&file->n_writing, 1);
+    if (!enter(file, now))
         return false;
-    }
     look_at_file(file, now);
-    bool is_written = !atomic_load(&file->is_full) && append(file, line);
-    atomic_store(&file->last_finished_us, sp_clock_mono_us());
-    atomic_fetch_sub(&file->n_writing, 1);
+    const bool is_written = !atomic_load(&file->is_full) && append(file, line);
+    leave(file);
     return is_written;
 }

@@ -14,6 +14,8 @@
 
 #include "split_text_priv.h"
 
+#include "sallyport/text.h"
+
 #include <string.h>
 
 #define OUT_BYTES 4096
@@ -53,15 +55,6 @@ static const unsigned char sextets[256] = {
 };
 #undef V
 
-int sp_split_hex(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int sp_split_unescape_step(struct sp_split_unescape *u, char c, bool is_nested)
 {
     static const char from[] = "nrtbfv", to[] = "\n\r\t\b\f\v";
@@ -70,7 +63,7 @@ int sp_split_unescape_step(struct sp_split_unescape *u, char c, bool is_nested)
         return SP_UNESCAPE_MORE;
     }
     if (u->n_digits > 0) {
-        int digit = sp_split_hex(c);
+        int digit = sp_hex_digit(c);
         u->is_open = digit >= 0;
         if (digit < 0)
             return SP_UNESCAPE_BAD;
@@ -254,7 +247,7 @@ static bool is_known_harmless(struct sp_str s)
         s.n--;
     for (size_t i = 0; i < s.n; i++) {
         has_capitals = has_capitals || (s.p[i] >= 'A' && s.p[i] <= 'Z');
-        is_hex = is_hex && sp_split_hex(s.p[i]) >= 0 && !(s.p[i] >= 'a' && s.p[i] <= 'f');
+        is_hex = is_hex && sp_hex_digit(s.p[i]) >= 0 && !(s.p[i] >= 'a' && s.p[i] <= 'f');
     }
     if (!has_capitals || (is_hex && (s.n == 96 || s.n == 128)))
         return true;

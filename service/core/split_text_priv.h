@@ -24,9 +24,6 @@ static inline unsigned sp_split_char(char c)
     return sp_split_chars[(unsigned char) c];
 }
 
-/* The value of a digit, or -1. */
-int sp_split_hex(int c);
-
 /* --- escapes of JSON and JavaScript (split_string.c) ---------------------------------------------------------------------- */
 
 enum { SP_UNESCAPE_MORE = -1, SP_UNESCAPE_BAD = -2 };

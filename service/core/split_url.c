@@ -10,6 +10,8 @@
 
 #include "split_text_priv.h"
 
+#include "sallyport/text.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -145,7 +147,7 @@ static enum sp_split_result base64_char(struct sp_split_url *url, char c, enum o
 {
     bool is_wrapped = origin != RAW;
     if (url->n_percent > 0) {
-        int digit = sp_split_hex(c);
+        int digit = sp_hex_digit(c);
         if (digit < 0)
             return over(url, detail);
         url->percent = url->percent << 4 | (unsigned) digit;
@@ -222,7 +224,7 @@ static int reference_value(const char *p, size_t n, bool has_semicolon)
         if (i == n)
             return -1;
         for (; i < n; i++) {
-            int digit = sp_split_hex(p[i]);
+            int digit = sp_hex_digit(p[i]);
             if (digit < 0 || (digit > 9 && !is_hex))
                 return -1;
             value = value * (is_hex ? 16 : 10) + (unsigned) digit;
@@ -243,7 +245,7 @@ static bool is_in_reference(const struct sp_split_url *url, char c)
     if (n == 1 || p[1] != '#')
         return (sp_split_char(c) & SP_CHAR_BASE) != 0 || (c == '#' && n == 1);
     bool is_hex = n > 2 && (p[2] == 'x' || p[2] == 'X');
-    return (c >= '0' && c <= '9') || (is_hex && sp_split_hex(c) >= 0) || (n == 2 && (c == 'x' || c == 'X'));
+    return (c >= '0' && c <= '9') || (is_hex && sp_hex_digit(c) >= 0) || (n == 2 && (c == 'x' || c == 'X'));
 }
 
 /* Leading zeros are without number, so only one is kept. */

@@ -60,15 +60,14 @@ static bool is_c1_or_del(uint32_t code)
     return code >= 0x7f && code <= 0x9f;
 }
 
-/* Marks that turn the reading direction or break the line, so that a name could look like another one. */
-static bool is_invisible_mark(uint32_t code)
+bool sp_text_is_mark(uint32_t code)
 {
     return (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
 }
 
 static bool is_showable(uint32_t code)
 {
-    return code >= 0x20 && !is_c1_or_del(code) && !is_invisible_mark(code);
+    return code >= 0x20 && !is_c1_or_del(code) && !sp_text_is_mark(code);
 }
 
 static size_t escape_bytes(const char *p, size_t n, char out[ESCAPE_MAX + 1])
@@ -150,4 +149,13 @@ int sp_base64_digit(char c)
     if (c == '+' || c == '-')
         return 62;
     return c == '/' || c == '_' ? 63 : -1;
+}
+
+int sp_hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }

@@ -80,15 +80,6 @@ static size_t base64_byte(struct sp_transfer *t, char c, char *out)
 
 /* --- quoted-printable and percent ----------------------------------------------------------------------------------- */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Ends an escape that turned out to be none: its bytes were meant as they are. A soft line break was one, and leaves nothing. */
 static size_t give_up(struct sp_transfer *t, char escape, char *out)
 {
@@ -105,10 +96,10 @@ static size_t give_up(struct sp_transfer *t, char escape, char *out)
 static bool escape_byte(struct sp_transfer *t, char c, char *out, size_t *n_out)
 {
     bool has_soft_breaks = t->kind == SP_TRANSFER_QUOTED_PRINTABLE;
-    if (t->n_held == ESC_DIGIT && hex(c) >= 0) {
-        out[(*n_out)++] = (char) (hex(t->held) << 4 | hex(c));
+    if (t->n_held == ESC_DIGIT && sp_hex_digit(c) >= 0) {
+        out[(*n_out)++] = (char) (sp_hex_digit(t->held) << 4 | sp_hex_digit(c));
         t->n_held = ESC_NONE;
-    } else if (t->n_held == ESC_OPEN && hex(c) >= 0) {
+    } else if (t->n_held == ESC_OPEN && sp_hex_digit(c) >= 0) {
         t->held = c;
         t->n_held = ESC_DIGIT;
     } else if (has_soft_breaks && t->n_held != ESC_DIGIT && c == '\n') {

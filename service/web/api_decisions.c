@@ -108,6 +108,7 @@ enum sp_status sp_web_api_decisions(struct sp_web_world *world, const struct sp_
     struct writer w;
     if (!sp_web_filter_parse(request->args, request->n_args, &filter, &fault))
         return sp_web_api_fault(reply, 400, fault);
+    sp_web_filter_hash(&filter, world->options->conf->log_hash_key);
     uint64_t next = 0, newest = 0;
     unsigned n = 0;
     writer_begin(&w, reply, URL_SHOWN_BYTES);
@@ -184,7 +185,7 @@ enum sp_status sp_web_api_decision(struct sp_web_world *world, const struct sp_w
         if (sp_str_equal(entry->d.id, f.id))
             write_found(&f, entry);
     pthread_mutex_unlock(&world->lock);
-    const char *log_file = world->options->conf->log_file;
+    const char *log_file = sp_web_log_file(world->options->conf);
     if (f.n == 0 && log_file[0] != '\0')
         sp_web_follow_search(log_file, f.id, SEARCH_BYTES, take_line, &f);
     for (unsigned i = 0; i < f.n; i++)

@@ -8,6 +8,8 @@
 
 #define MILLI 1000
 
+static const char *const log_to_names[] = { [SP_LOG_TO_FILE] = "file", [SP_LOG_TO_SYSLOG] = "syslog", [SP_LOG_TO_JOURNAL] = "journal" };
+
 static void write_problems(struct sp_json *json, const struct sp_web_state *state, const struct sp_conf *conf)
 {
     struct sp_web_problem problems[SP_WEB_PROBLEMS_MAX];
@@ -118,7 +120,9 @@ enum sp_status sp_web_api_status(struct sp_web_world *world, const struct sp_web
     sp_json_close(&json, '}');
     sp_json_key(&json, "log");
     sp_json_open(&json, '{');
-    sp_json_add_bool(&json, "on", conf->log_file[0] != '\0');
+    sp_json_add_bool(&json, "on", conf->log_to != SP_LOG_TO_FILE || conf->log_file[0] != '\0');
+    sp_json_add_cstr(&json, "to", log_to_names[conf->log_to]);
+    sp_json_add_bool(&json, "hashed", conf->log_hash_key[0] != '\0');
     sp_json_add_bool(&json, "all", conf->log_decisions == SP_LOG_ALL);
     sp_json_add_number(&json, "held", (int64_t) sp_web_recent_count(world->recent));
     const struct sp_web_entry *newest = sp_web_recent_at(world->recent, 0);

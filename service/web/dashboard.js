@@ -309,8 +309,26 @@ function query_text() {
 function show_found(got) {
   const n = state.rows.length, is_filtered = state.query !== "";
   const log = state.status && state.status.log;
-  set_text("found", n === 0 ? (is_filtered ? "Nothing fits, among the " + count(got.held, "decision") + " held." : "No decisions yet.") : "");
-  set_text("decisions-note", log && !log.on ? "the decision log is off" : log && !log.all ? "what was clean is not logged" : "");
+  const none = log && is_elsewhere(log) ? sentence(log_note(log)) : is_filtered ? "Nothing fits, among the " + count(got.held, "decision") + " held." : "No decisions yet.";
+  set_text("found", n === 0 ? none : "");
+  set_text("decisions-note", log ? log_note(log) : "");
+}
+
+function not_found_text(id) {
+  const log = state.status && state.status.log;
+  return log && is_elsewhere(log) ? sentence(log_note(log)) : "No decision with this reference is in the log. In older logs: sallyport find " + visible(id, 64);
+}
+
+const is_elsewhere = (log) => !log.on || log.to !== "file";
+const sentence = (text) => text[0].toUpperCase() + text.slice(1) + ".";
+
+// What the list cannot show, and why.
+function log_note(log) {
+  if (!log.on)
+    return "the decision log is off";
+  if (log.to !== "file")
+    return "decisions go to " + (log.to === "syslog" ? "syslog" : "the journal") + " and not to a file: journalctl -t sallyport";
+  return [log.all ? "" : "what was clean is not logged", log.hashed ? "clients and users are pseudonyms" : ""].filter(Boolean).join("; ");
 }
 
 // The newest page; rows that are on the screen already stay where they are.
@@ -420,7 +438,7 @@ async function follow_hash() {
       show_detail(got.decisions.length > 1 ? count(got.decisions.length, "decision") + " with this reference" : "Decision", ...got.decisions.flatMap((d, i) => i > 0 ? [element("hr"), ...detail_of(d)] : detail_of(d)));
   } catch (fault) {
     if (id === wanted_id())
-      show_detail("Not found", element("p", { class: "said" }, fault.status === 404 ? "No decision with this reference is in the log. In older logs: sallyport find " + visible(id, 64) :
+      show_detail("Not found", element("p", { class: "said" }, fault.status === 404 ? not_found_text(id) :
         fault.status === 400 ? "This is no reference: " + visible(id, 64) : "The server does not answer."));
   }
 }

@@ -122,9 +122,22 @@ bool sp_web_filter_parse(const struct sp_web_arg *args, size_t n_args, struct sp
     return true;
 }
 
+void sp_web_filter_hash(struct sp_web_filter *filter, const char *hash_key)
+{
+    if (filter->client.n > 0 && !sp_declog_pseudonym(hash_key, filter->client, filter->client_hashed))
+        filter->client_hashed[0] = '\0';
+    if (filter->user.n > 0 && !sp_declog_pseudonym(hash_key, filter->user, filter->user_hashed))
+        filter->user_hashed[0] = '\0';
+}
+
 static bool has(struct sp_str raw, struct sp_str text)
 {
     return text.n == 0 || sp_decline_contains(raw, text);
+}
+
+static bool has_person(struct sp_str raw, struct sp_str text, const char *hashed)
+{
+    return has(raw, text) || (hashed[0] != '\0' && sp_str_equal(raw, sp_str_from(hashed)));
 }
 
 static bool has_anywhere(const struct sp_web_entry *entry, struct sp_str text)
@@ -152,6 +165,6 @@ bool sp_web_filter_takes(const struct sp_web_filter *filter, const struct sp_web
         return false;
     if (filter->host.n > 0 && !sp_str_contains_nocase(entry->host, filter->host))
         return false;
-    return has(d->client, filter->client) && has(d->user, filter->user) &&
+    return has_person(d->client, filter->client, filter->client_hashed) && has_person(d->user, filter->user, filter->user_hashed) &&
         (has(d->rule, filter->rule) || has(d->category, filter->rule)) && has_anywhere(entry, filter->text);
 }

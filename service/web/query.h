@@ -5,6 +5,7 @@
 
 #include "recent.h"
 
+#include "sallyport/declog.h"
 #include "sallyport/outcome.h"
 
 #include <stdint.h>
@@ -20,6 +21,8 @@ struct sp_web_arg {
 struct sp_web_filter {
     struct sp_str text;                           /* anywhere in id, address, client, user, rule, signature, reason */
     struct sp_str host, client, user, rule;       /* a part of that field; rule also of the category */
+    /* What stands for client and user in a log with pseudonyms; or empty. */
+    char client_hashed[SP_DECLOG_PSEUDONYM_SIZE], user_hashed[SP_DECLOG_PSEUDONYM_SIZE];
     enum sp_outcome outcome;                      /* SP_OUTCOME_COUNT: any */
     enum sp_action action;
     bool has_action;
@@ -31,6 +34,9 @@ struct sp_web_filter {
 /* Fills the filter; what is in it points into args. False, and what is wrong (static): a name that is not known, or twice, a value
  * out of range or too long. An empty value is as if it were not there. */
 bool sp_web_filter_parse(const struct sp_web_arg *args, size_t n_args, struct sp_web_filter *out, const char **fault_out);
+
+/* For a log with that log.hash_key: client and user are found by their names too, if these are whole. */
+void sp_web_filter_hash(struct sp_web_filter *filter, const char *hash_key);
 
 bool sp_web_filter_takes(const struct sp_web_filter *filter, const struct sp_web_entry *entry);
 

@@ -51,7 +51,7 @@ struct sp_web_entry *sp_web_entry_new(struct sp_str line)
     struct sp_web_entry *entry = NULL;
     struct sp_buf url;
     sp_buf_init(&url, URL_TEXT_MAX);
-    if (sp_decline_parse(line, &d) != SP_OK || sp_decline_text(d.url, &url) != SP_OK)
+    if (sp_decline_parse(line, &d) != SP_OK || d.lost > 0 || sp_decline_text(d.url, &url) != SP_OK)
         goto out;
     struct sp_str host = sp_web_host((struct sp_str){ url.p, url.n });
     if (host.n > HOST_MAX)

@@ -20,6 +20,11 @@ static void join(char out[PATH_MAX], const char *dir, const char *name)
     snprintf(out, PATH_MAX, "%s/%s", dir, name);
 }
 
+const char *sp_web_log_file(const struct sp_conf *conf)
+{
+    return conf->log_to == SP_LOG_TO_FILE ? conf->log_file : "";
+}
+
 /* --- gathering -------------------------------------------------------------------------------------------------------- */
 
 static void copy_board(struct sp_web_scanner *to, const struct sp_board *board)
@@ -198,6 +203,18 @@ static void judge_gate(struct findings *f, const struct sp_web_state *state)
         find(f, SP_WEB_WARN, "The decision log cannot be read", "%s", state->log_error.text);
 }
 
+static void judge_settings(struct findings *f, const struct sp_conf *conf)
+{
+    if (conf->mode == SP_MODE_MONITOR)
+        find(f, SP_WEB_NOTE, "Rules only watch", "mode = \"monitor\": what they match passes, and is logged. Malware is refused.");
+    if (conf->log_to != SP_LOG_TO_FILE)
+        find(f, SP_WEB_NOTE, "Decisions cannot be listed here",
+            "They go to %s and not to a file (log.to): journalctl -t sallyport. Counts and charts are not touched by it.",
+            conf->log_to == SP_LOG_TO_SYSLOG ? "syslog" : "the journal");
+    else if (conf->log_file[0] == '\0')
+        find(f, SP_WEB_NOTE, "Decisions cannot be listed here", "log.file is empty: none is logged.");
+}
+
 unsigned sp_web_state_problems(
     const struct sp_web_state *state, const struct sp_conf *conf, struct sp_web_problem out[SP_WEB_PROBLEMS_MAX])
 {
@@ -205,8 +222,7 @@ unsigned sp_web_state_problems(
     judge_scanner(&f, state);
     judge_database(&f, state, conf);
     judge_gate(&f, state);
-    if (conf->mode == SP_MODE_MONITOR)
-        find(&f, SP_WEB_NOTE, "Rules only watch", "mode = \"monitor\": what they match passes, and is logged. Malware is refused.");
+    judge_settings(&f, conf);
     return f.n;
 }
 

@@ -59,6 +59,9 @@ struct sp_web_problem {
 unsigned sp_web_state_problems(
     const struct sp_web_state *state, const struct sp_conf *conf, struct sp_web_problem out[SP_WEB_PROBLEMS_MAX]);
 
+/* The decision log, if it is a file; "" if there is none to be read. */
+const char *sp_web_log_file(const struct sp_conf *conf);
+
 /* Whether traffic can be scanned: what a load balancer wants to know. */
 bool sp_web_state_serves(const struct sp_web_state *state);
 

@@ -17,7 +17,7 @@ enum sp_status sp_web_world_init(struct sp_web_world *world, const struct sp_web
     world->started_us = sp_clock_wall_us();
     world->history = sp_web_history_new();
     world->recent = sp_web_recent_new();
-    const char *log_file = options->conf->log_file;
+    const char *log_file = sp_web_log_file(options->conf);
     bool has_log = log_file[0] != '\0';
     if (has_log)
         world->follow = sp_web_follow_new(log_file);

@@ -119,26 +119,15 @@ static void drop_front(struct tab *t, size_t n)
     memmove(t->in, t->in + n, t->n_in + 1);
 }
 
-static const char *field(const char *head, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *line = strstr(head, "\r\n"); line; line = strstr(line, "\r\n")) {
-        line += 2;
-        if (strncasecmp(line, name, n) == 0 && line[n] == ':')
-            return line + n + 1 + strspn(line + n + 1, " ");
-    }
-    return NULL;
-}
-
 static void take_head(struct tab *t, char *end)
 {
     const char *length, *coding, *connection;
     end[2] = '\0';
     if (sscanf(t->in, "HTTP/1.%*d %d", &t->status) != 1)
         t->status = 0;
-    length = field(t->in, "Content-Length");
-    coding = field(t->in, "Transfer-Encoding");
-    connection = field(t->in, "Connection");
+    length = bench_field(t->in, "Content-Length");
+    coding = bench_field(t->in, "Transfer-Encoding");
+    connection = bench_field(t->in, "Connection");
     t->is_closing = connection && strncasecmp(connection, "close", 5) == 0;
     t->left = length ? strtoul(length, NULL, 10) : 0;
     t->state = coding ? SIZE_LINE : length ? LENGTH : TO_END;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -77,6 +78,28 @@ void bench_eicar(char out[BENCH_EICAR_BYTES])
     }
     if (used != BENCH_EICAR_BYTES)
         abort();
+}
+
+const char *bench_field(const char *head, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *line = strstr(head, "\r\n"); line; line = strstr(line, "\r\n")) {
+        line += 2;
+        if (strncasecmp(line, name, n) == 0 && line[n] == ':')
+            return line + n + 1 + strspn(line + n + 1, " ");
+    }
+    return NULL;
+}
+
+int bench_parts_sent(struct iovec *parts, int part, int n_parts, size_t n)
+{
+    while (part < n_parts && n >= parts[part].iov_len)
+        n -= parts[part++].iov_len;
+    if (part < n_parts) {
+        parts[part].iov_base = (char *) parts[part].iov_base + n;
+        parts[part].iov_len -= n;
+    }
+    return part;
 }
 
 void bench_times_add(struct bench_times *times, uint64_t us)

@@ -1,10 +1,11 @@
-/* What the programs of the benchmark share: a clock, digits, the test signature and the record of one measurement. No part of the
- * product. One thread; a failed allocation ends the program (bench_die). */
+/* What the programs of the benchmark share: a clock, digits, the test signature, pieces of HTTP and the record of one measurement.
+ * No part of the product. One thread; a failed allocation ends the program (bench_die). */
 #ifndef SALLYPORT_BENCH_COMMON_H
 #define SALLYPORT_BENCH_COMMON_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define BENCH_STAMP_DIGITS 16
 #define BENCH_EICAR_BYTES 68u
@@ -30,6 +31,12 @@ int bench_kind_parse(const char *word);
 
 /* The EICAR test file, put together here: it stands whole in no file of this repository. */
 void bench_eicar(char out[BENCH_EICAR_BYTES]);
+
+/* The value of a header field in a head that ends with a NUL, or NULL. */
+const char *bench_field(const char *head, const char *name);
+
+/* n bytes of parts, of which there are n_parts, were sent from part on: drops them. Returns the part that is next. */
+int bench_parts_sent(struct iovec *parts, int part, int n_parts, size_t n);
 
 /* Latencies of one measurement. */
 struct bench_times {

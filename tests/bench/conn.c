@@ -158,13 +158,7 @@ static int send_parts(struct conn *c)
             continue;
         if (n < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
-        size_t left = (size_t) n;
-        while (c->part < c->n_parts && left >= c->parts[c->part].iov_len)
-            left -= c->parts[c->part++].iov_len;
-        if (c->part < c->n_parts) {
-            c->parts[c->part].iov_base = (char *) c->parts[c->part].iov_base + left;
-            c->parts[c->part].iov_len -= left;
-        }
+        c->part = bench_parts_sent(c->parts, c->part, c->n_parts, (size_t) n);
     }
     return 1;
 }
@@ -189,18 +183,6 @@ enum conn_answer conn_begin(struct conn *c, const struct conn_head *head, const 
     c->begin_us = bench_now_us();
     c->is_writable_wanted = send_parts(c) == 0; /* a failure shows again in conn_drive */
     return CONN_PENDING;
-}
-
-/* The value of a header field in a head that ends with a NUL, or NULL. */
-static const char *field(const char *head, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *line = strstr(head, "\r\n"); line; line = strstr(line, "\r\n")) {
-        line += 2;
-        if (strncasecmp(line, name, n) == 0 && line[n] == ':')
-            return line + n + 1 + strspn(line + n + 1, " ");
-    }
-    return NULL;
 }
 
 /* "req-hdr=0, res-hdr=9, res-body=99": where the heads end, and whether a body follows. False if it is nonsense. */
@@ -231,7 +213,7 @@ static enum conn_answer take_icap_head(struct conn *c, char *end)
     c->in_at = (size_t) (end - c->in);
     if (sscanf(head, "ICAP/1.0 %d", &c->status) != 1)
         return fail(c, "not an ICAP answer");
-    value = field(head, "Connection");
+    value = bench_field(head, "Connection");
     if (value && strncasecmp(value, "close", 5) == 0)
         c->is_closing = true;
     if (c->status == 100) {
@@ -247,8 +229,8 @@ static enum conn_answer take_icap_head(struct conn *c, char *end)
     }
     if (c->status != 200)
         return fail(c, "ICAP status is none of 100, 200, 204");
-    c->is_block = field(head, "X-Infection-Found") || field(head, "X-Violations-Found");
-    value = field(head, "Encapsulated");
+    c->is_block = bench_field(head, "X-Infection-Found") || bench_field(head, "X-Violations-Found");
+    value = bench_field(head, "Encapsulated");
     if (!value || !parse_encapsulated(c, value))
         return fail(c, "200 without a good Encapsulated field");
     c->state = CONN_HTTP_HEAD;

@@ -52,13 +52,7 @@ static int send_parts(struct peer *p)
         ssize_t n = writev(p->fd, &p->parts[p->part], p->n_parts - p->part);
         if (n < 0)
             return errno == EAGAIN || errno == EINTR ? 0 : -1;
-        size_t left = (size_t) n;
-        while (p->part < p->n_parts && left >= p->parts[p->part].iov_len)
-            left -= p->parts[p->part++].iov_len;
-        if (p->part < p->n_parts) {
-            p->parts[p->part].iov_base = (char *) p->parts[p->part].iov_base + left;
-            p->parts[p->part].iov_len -= left;
-        }
+        p->part = bench_parts_sent(p->parts, p->part, p->n_parts, (size_t) n);
     }
     return 1;
 }

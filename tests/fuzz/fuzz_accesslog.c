@@ -2,24 +2,11 @@
  * one. */
 #include "config.h"
 
+#include "fuzz_kit.h"
+
 #include "sallyport/accesslog.h"
 
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void require_inside(struct sp_str part, struct sp_str whole)
-{
-    require(part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n));
-}
 
 static void require_column(struct sp_str part)
 {

@@ -2,20 +2,12 @@
  * line that was taken is no longer one when its last bracket is gone. */
 #include "config.h"
 
+#include "fuzz_kit.h"
+
 #include "sallyport/decline.h"
 #include "sallyport/text.h"
 
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void require_text(struct sp_str raw, struct sp_str line)
 {

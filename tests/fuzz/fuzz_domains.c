@@ -2,19 +2,11 @@
  * as hosts too, as they stand. */
 #include "config.h"
 
+#include "fuzz_kit.h"
+
 #include "sallyport/domains.h"
 
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
 
 static bool has(const struct sp_domains *domains, const struct sp_host *host)
 {

@@ -2,24 +2,17 @@
  * A value must never add markup: the page keeps its number of '<'. JSON must stay one object of strings. */
 #include "config.h"
 
+#include "fuzz_kit.h"
+
 #include "../../service/core/page_priv.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define OUT_MAX (4u * 1024u * 1024u)
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
 
 static struct sp_page_values values_of(struct sp_str text, const char *cstr)
 {

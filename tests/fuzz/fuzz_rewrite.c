@@ -2,20 +2,13 @@
  * and the configuration, the rest is the head. */
 #include "config.h"
 
+#include "fuzz_kit.h"
+
 #include "sallyport/message_parse.h"
 #include "sallyport/rewrite.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
 
 static bool is_removed(const struct sp_rewrite *rewrite, struct sp_str name)
 {

@@ -2,13 +2,12 @@
  * in pieces: what came out at each depth must be the same. Content is never an error, and no depth has two objects open. */
 #include "config.h"
 
+#include "fuzz_kit.h"
+
 #include "sallyport/split.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MIN_OBJECT 32
 
@@ -23,12 +22,6 @@ struct catch {
     struct depth depths[SP_SPLIT_MAX_DEPTH];
     size_t max_bytes; /* no object is larger than the body */
 };
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void mix(struct depth *d, unsigned v)
 {

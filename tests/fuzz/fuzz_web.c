@@ -2,6 +2,8 @@
  * take the host from, a line of the log; and as text for its JSON, which must come out as one string of harmless ASCII and UTF-8. */
 #include "config.h"
 
+#include "fuzz_kit.h"
+
 #include "web/access.h"
 #include "web/host.h"
 #include "web/writer.h"
@@ -9,22 +11,8 @@
 
 #include "sallyport/text.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void require_inside(struct sp_str part, struct sp_str whole)
-{
-    require(part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n));
-}
 
 static void try_json(struct sp_str text)
 {

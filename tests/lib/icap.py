@@ -255,7 +255,7 @@ class _Parser:
 class Client:
     """One connection, opened when needed, kept alive over many transactions."""
 
-    def __init__(self, port, service="sallyport", host="127.0.0.1", timeout=15.0):
+    def __init__(self, port, service="sallyport", host="127.0.0.1", timeout=60.0):
         self.host, self.port, self.service, self.timeout = host, port, service, timeout
         self.sock = None
         self.transactions = 0

@@ -43,24 +43,22 @@ def nameless_files(pids):
     return found
 
 
-def count_fds(pids):
+def _count(what, pids):
     total = 0
     for pid in pids:
         try:
-            total += len(os.listdir("/proc/%d/fd" % pid))
-        except OSError:
+            total += len(os.listdir("/proc/%d/%s" % (pid, what)))
+        except OSError:  # it has ended
             pass
     return total
+
+
+def count_fds(pids):
+    return _count("fd", pids)
 
 
 def count_threads(pids):
-    total = 0
-    for pid in pids:
-        try:
-            total += len(os.listdir("/proc/%d/task" % pid))
-        except OSError:
-            pass
-    return total
+    return _count("task", pids)
 
 
 class Usage:

@@ -48,7 +48,7 @@ class Process:
     def wait(self, seconds):
         return self.popen.wait(seconds)
 
-    def stop(self, sig=signal.SIGTERM, seconds=15):
+    def stop(self, sig=signal.SIGTERM, seconds=60):
         """Ends it and what it started. Returns the exit status, or None if it had to be killed."""
         if self.is_running():
             try:

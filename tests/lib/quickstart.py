@@ -4,7 +4,6 @@
         q.curl("https://...")      # through its Squid, trusting its CA
         q.log_lines()              # the decision log, parsed"""
 
-import json
 import os
 import random
 import shutil
@@ -138,11 +137,7 @@ class Quickstart:
         return curl(["-x", "http://127.0.0.1:%d" % self.proxy_port, "--cacert", self.path("ca.pem")] + list(args), seconds)
 
     def log_lines(self):
-        try:
-            with open(self.path("log", "sallyport", "decisions.log"), encoding="utf-8") as f:
-                return [json.loads(line) for line in f]
-        except FileNotFoundError:
-            return []
+        return stack.read_decisions(self.path("log", "sallyport", "decisions.log"))
 
     def await_log(self, seconds=5, **wanted):
         """The newest line of the decision log with these values."""

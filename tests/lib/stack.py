@@ -19,6 +19,7 @@ import tempfile
 import time
 
 import icap
+import memory
 import proc
 from report import Failure, await_true
 
@@ -74,6 +75,25 @@ def sanitizer_env(preload):
         name = subprocess.run([env.get("CC", "gcc"), "-print-file-name=lib%s.so" % kind], capture_output=True, text=True, check=True).stdout
         env["LD_PRELOAD"] = os.path.realpath(name.strip())
     return env
+
+
+def read_decisions(path):
+    """All complete lines of a decision log so far, as dicts; a line that is not a JSON object is a Failure."""
+    try:
+        with open(path, "rb") as f:
+            data = f.read()
+    except FileNotFoundError:
+        return []
+    lines = []
+    for line in data[:data.rfind(b"\n") + 1].splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError as fault:
+            raise Failure("decision log line is not JSON (%s): %r" % (fault, line[:300])) from None
+        if not isinstance(row, dict):
+            raise Failure("decision log line is no object: %r" % line[:300])
+        lines.append(row)
+    return lines
 
 
 def _reachable(path, user):
@@ -220,19 +240,12 @@ class Cicap:
 
     def fds(self):
         """Open descriptors of all processes."""
-        total = 0
-        for pid in [self.process.pid] + proc.children(self.process.pid):
-            try:
-                total += len(os.listdir("/proc/%d/fd" % pid))
-            except FileNotFoundError:
-                pass
-        return total
-
+        return memory.count_fds(memory.tree(self.process.pid))
 
     def rss_kib(self):
         """Resident memory of all processes that is not shared with files."""
         total = 0
-        for pid in [self.process.pid] + proc.children(self.process.pid):
+        for pid in memory.tree(self.process.pid):
             try:
                 with open("/proc/%d/status" % pid) as f:
                     total += sum(int(line.split()[1]) for line in f if line.startswith("RssAnon:"))
@@ -419,22 +432,7 @@ class Stack:
     # the decision log
 
     def log_lines(self):
-        """All complete lines so far, as dicts; a line that is not a JSON object is a Failure."""
-        try:
-            with open(self.log_path, "rb") as f:
-                data = f.read()
-        except FileNotFoundError:
-            return []
-        lines = []
-        for line in data[:data.rfind(b"\n") + 1].splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError as fault:
-                raise Failure("decision log line is not JSON (%s): %r" % (fault, line[:300])) from None
-            if not isinstance(row, dict):
-                raise Failure("decision log line is no object: %r" % line[:300])
-            lines.append(row)
-        return lines
+        return read_decisions(self.log_path)
 
     def await_log(self, seconds=5.0, **want):
         """The first line whose fields are as wanted, e.g. id="...", outcome="rule". A callable value is asked."""
@@ -442,7 +440,7 @@ class Stack:
             return all(v(row.get(k)) if callable(v) else row.get(k) == v for k, v in want.items())
         return await_true(lambda: next((row for row in self.log_lines() if matches(row)), None), seconds, "a log line with %r" % want)
 
-    def cli(self, *args, timeout=20):
+    def cli(self, *args, timeout=120):
         """Runs the command line program with this stack's configuration."""
         return subprocess.run([self.cli_path] + list(args), capture_output=True, text=True, timeout=timeout, env=sanitizer_env(False))
 

@@ -18,6 +18,7 @@ from origin import Origin
 from report import await_true, check, equal
 from squid import Squid
 from stack import SRCDIR, Stack
+from terminal import Terminal
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -52,7 +53,8 @@ def case_load(stack):
     kinds = ["tunnel", "virus", "clean", "none", "none", "clean", "tunnel"]
     follower = proc.Process("tail", [stack.cli_path, "tail", "-c", stack.conf_path, "--json", "-n", "0"], stack.dir.path)
     blocked = proc.Process("tail-blocked", [stack.cli_path, "tail", "-c", stack.conf_path, "--blocked", "-n", "0"], stack.dir.path)
-    time.sleep(0.5)
+    for process in (follower, blocked):
+        kit.await_following(process, stack.log_path)
     with stack.client() as client:
         sent = [send(client, kinds[i % len(kinds)], i) for i in range(210)]
     rows = await_true(lambda: len(stack.log_lines()) >= len(sent) and stack.log_lines(), 10, "the log to have all lines")
@@ -103,15 +105,14 @@ def case_injection(stack):
                 client.reqmod(head, fields=("X-Client-IP: " + bad, "X-Client-Username: " + bad))
             except (icap.ProtocolError, OSError):  # the server may refuse such a head; then there is no line either
                 client.close()
-    time.sleep(0.2)
+    await_true(lambda: len(stack.log_lines()) >= before + 3, 10, "lines in the log")
     with open(stack.log_path, "rb") as f:
         data = f.read()
     check(not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", data), "a control byte in the log")
     data.decode("utf-8")
-    check(len(stack.log_lines()) >= before + 3, "nothing was logged")
     for row in stack.log_lines():
         check(row["id"] != "x", "a forged line")
-    terminal = kit.Terminal([stack.cli_path, "tail", "-c", stack.conf_path, "--no-wait", "-n", "1000"])
+    terminal = Terminal([stack.cli_path, "tail", "-c", stack.conf_path, "--no-wait", "-n", "1000"])
     terminal.finish()
     kit.harmless(terminal.seen, "tail")
 
@@ -134,7 +135,7 @@ def case_logrotate(stack):
     run = logrotate(stack, "-d")
     check(run.returncode == 0 and "error" not in run.stderr, "logrotate -d: %s", run.stderr)
     follower = proc.Process("tail-rotated", [stack.cli_path, "tail", "-c", stack.conf_path, "--json", "-n", "0"], stack.dir.path)
-    time.sleep(0.4)
+    kit.await_following(follower, stack.log_path)
     lines_before = kit.report(stack, "-c", stack.conf_path, "--since", "1h")["decisions"]
     done, counts, faults = threading.Event(), [0] * 4, []
 
@@ -178,7 +179,7 @@ def case_scan_progress(stack):
     for i in range(40):
         path = stack.dir.write("big%d" % i, samples.noise(4000000, i))
         names.append(path)
-    terminal = kit.Terminal([stack.cli_path, "scan", "-c", stack.conf_path] + names)
+    terminal = Terminal([stack.cli_path, "scan", "-c", stack.conf_path] + names)
     equal(terminal.finish(120), 0, "exit status")
     check(re.search(rb"\r\x1b\[K.*\d+ %  .* of 160 MB", terminal.seen), "no bar: %r", terminal.seen[:500])
     shown = [part for part in re.sub(rb"\r\x1b\[K[^\r]*(?=\r\x1b\[K)", b"", terminal.seen).replace(b"\r\x1b[K", b"").split(b"\r\n") if part]

@@ -11,9 +11,10 @@ import tempfile
 import time
 
 import proc
-from kit import HOSTILE, Terminal, cli, harmless, line, report
-from report import check, equal
+from kit import HOSTILE, cli, harmless, is_at_end, line, report
+from report import await_true, check, equal
 from stack import SRCDIR, builddir
+from terminal import Terminal
 
 
 class World:
@@ -228,7 +229,7 @@ def case_follow(world):
         f.write(rows[23] + "\n")
     expect(15, 25)
     os.truncate(world.log, 0)
-    time.sleep(0.6)
+    await_true(lambda: is_at_end(follower, world.log), 10, "tail to see the cut")
     with open(world.log, "a") as f:
         f.write(rows[25] + "\n")
     expect(15, 26)

@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 
-from kit import Terminal
 from report import check, equal
 from stack import SRCDIR, builddir
+from terminal import Terminal
 
 BASH = """
 . "$1"; shift
@@ -61,6 +61,11 @@ def case_bash():
     equal(bash("scan", "pack", cwd=SRCDIR), ["packages.txt"], "files of scan")
     equal(bash("report", "--html", "pack", cwd=SRCDIR), ["packages.txt"], "files of --html")
     equal(bash("nonsense", "--x"), [], "a command that is none")
+    equal(bash("metrics", "--listen", ""), ["127.0.0.1:9301", "[::1]:9301"], "--listen")
+    equal(bash("metrics", "--token-file", "pack", cwd=SRCDIR), ["packages.txt"], "files of --token-file")
+    for before in (["-c", "/etc/x"], ["--config", "/etc/x"], ["--config", "=", "/etc/x"], ["--config=/etc/x"]):
+        equal(bash(*before, "ta"), ["tail"], "a command behind %s" % before)
+        check("--blocked" in bash(*before, "tail", "--b"), "options of a command behind %s", before)
 
 
 def case_zsh():
@@ -75,7 +80,8 @@ def case_zsh():
         for typed, want in ((b"sallyport ta\t", b"sallyport tail "), (b"sallyport tail --blo\t", b"sallyport tail --blocked "),
                             (b"sallyport tail --color al\t", b"sallyport tail --color always "), (b"sallyport tail --color=nev\t", b"--color=never "),
                             (b"sallyport report --outcome infe\t", b"--outcome infected "), (b"sallyport scan packag\t", b"scan packages.txt "),
-                            (b"sallyport rel\t", b"sallyport reload ")):
+                            (b"sallyport rel\t", b"sallyport reload "), (b"sallyport -c x ta\t", b"x tail "),
+                            (b"sallyport metrics --listen 1\t", b"127.0.0.1:9301 ")):
             shell.seen = b""
             shell.send(typed)
             shell.until(want.split()[-1])

@@ -19,7 +19,7 @@ from report import await_true, check, equal
 
 TOTAL = 10 << 30
 PIECE = 64 << 20
-SECONDS = 5.0
+SECONDS = 30.0
 MAX_OBJECT = 64 << 20
 OPTIONS = {"max_object_size": MAX_OBJECT, "scan.max_file_size": 64 << 20, "scan.max_scan_size": 128 << 20, "scan.workers": 2,
            "scan.max_workers": 2, "scan.timeout": "20s"}

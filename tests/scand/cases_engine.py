@@ -26,7 +26,7 @@ def set_engine(d, scan):
     n = d.board().generation
     d.configure("workers = 1; max_workers = 1; " + scan)
     d.process.send_signal(signal.SIGHUP)
-    d.until(lambda: d.board().generation == n + 1 and len(d.workers()) == 1 and d.workers()[0][1] == n + 1, 10, "no reload")
+    d.await_reload(n + 1)
 
 
 @case

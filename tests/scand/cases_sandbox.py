@@ -37,10 +37,18 @@ def a_worker(d):
     return d.workers()[0][0]
 
 
+def confined(d):
+    """The workers, once each has entered its sandbox, as it does before it takes a request."""
+    def is_in(pid):
+        return fields(pid)["Seccomp"].strip() == "2" and limits(pid)["Max cpu time"] != "unlimited"
+    d.until(lambda: d.workers() and all(is_in(w[0]) for w in d.workers()), "no sandbox")
+    return [w[0] for w in d.workers()]
+
+
 @case
 def workers_are_confined(t):
     d = t.scand("workers = 2; max_workers = 2;", user=NOBODY if os.geteuid() == 0 else None)
-    for pid in [w[0] for w in d.workers()]:
+    for pid in confined(d):
         of = fields(pid)
         expect((of["Seccomp"].strip(), of["NoNewPrivs"].strip()), ("2", "1"))
         expect({of[n].strip() for n in ("CapInh", "CapPrm", "CapEff", "CapAmb")}, {"0" * 16})
@@ -60,13 +68,14 @@ def root_that_stays_root_has_no_capabilities(t):
     if os.geteuid() != 0:
         return "not root"
     d = t.scand("workers = 1; max_workers = 1;")
-    expect(fields(a_worker(d))["CapEff"].strip(), "0" * 16)
+    expect(fields(confined(d)[0])["CapEff"].strip(), "0" * 16)
     verdict(d.scan(EICAR), INFECTED)
 
 
 @case
 def sandbox_is_told(t):
     d = t.scand("workers = 1; max_workers = 1; scratch_size = \"64M\";")
+    verdict(d.ping(), CLEAN)  # so there is a worker in its sandbox
     b = d.board()
     expect(b.sandbox & ALL, ALL)
     text = "landlock abi %d, seccomp, no_new_privs, limits; scratch " % b.landlock_abi
@@ -146,14 +155,14 @@ def hostile_leftovers_go(t):
     plant_as_owner()
     victim = a_worker(d)
     verdict(d.scan(EICAR), INFECTED)
-    d.until(lambda: set(os.listdir(folder)) <= {"closed"}, 5, lambda: "after a scan: %r" % os.listdir(folder))
+    d.until(lambda: set(os.listdir(folder)) <= {"closed"}, lambda: "after a scan: %r" % os.listdir(folder))
     os.kill(victim, signal.SIGKILL)  # what it could not remove itself, its parent removes
-    d.until(lambda: d.workers() and a_worker(d) not in (0, victim), 5, "not replaced")
-    d.until(lambda: not os.path.exists(folder) or os.listdir(folder) == [], 5, lambda: "after its end: %r" % os.listdir(folder))
+    d.until(lambda: d.workers() and a_worker(d) not in (0, victim), "not replaced")
+    d.until(lambda: not os.path.exists(folder) or os.listdir(folder) == [], lambda: "after its end: %r" % os.listdir(folder))
     expect(os.listdir(outside), ["keep"], "followed a link")
     plant_as_owner()
     os.kill(a_worker(d), signal.SIGKILL)
-    d.until(lambda: not os.path.exists(folder) or os.listdir(folder) == [], 5, lambda: "after a kill: %r" % os.listdir(folder))
+    d.until(lambda: not os.path.exists(folder) or os.listdir(folder) == [], lambda: "after a kill: %r" % os.listdir(folder))
     expect(os.listdir(outside), ["keep"], "followed a link")
 
 
@@ -168,7 +177,7 @@ def test_files_need_nothing_that_is_denied(t):
     pid = a_worker(d)
     out = os.path.join(d.dir, "trace")
     tracer = subprocess.Popen(["strace", "-f", "-o", out, "-p", str(pid)], stderr=subprocess.DEVNULL)
-    d.until(lambda: "TracerPid:\t0" not in open("/proc/%d/status" % pid).read(), 5, "not traced")
+    d.until(lambda: "TracerPid:\t0" not in open("/proc/%d/status" % pid).read(), "not traced")
     infected = 0
     for name in sorted(os.listdir(TESTFILES)):
         with open(os.path.join(TESTFILES, name), "rb") as f:
@@ -181,7 +190,7 @@ def test_files_need_nothing_that_is_denied(t):
         verdict(d.scan(text.encode(name, "replace")), CLEAN)
         verdict(d.scan(b"<html><meta charset=%s><body>x</body></html>" % name.encode()), CLEAN)
     tracer.send_signal(signal.SIGINT)
-    tracer.wait(5)
+    tracer.wait(PATIENCE)
     assert infected >= 30, "%d infected" % infected
     with open(out) as f:
         bad = [line.split(None, 1)[1].strip() for line in f if re.search(r"= -1 (EPERM|EACCES)|SIGSYS", line)]
@@ -199,10 +208,10 @@ def deaths_are_named(t):
     for number, text in ways:
         victim = a_worker(d)
         os.kill(victim, number)
-        d.until(lambda: "worker %d died" % victim in d.log(), 5, "not logged")
+        d.until(lambda: "worker %d died" % victim in d.log(), "not logged")
         assert "worker %d died: signal %d, %s" % (victim, number, text) in d.log(), d.log()[-300:]
-        d.until(lambda: text in d.board().last_death, 5, lambda: d.board().last_death)
-        d.until(lambda: d.workers() and a_worker(d) not in (0, victim), 5, "not replaced")
+        d.until(lambda: text in d.board().last_death, lambda: d.board().last_death)
+        d.until(lambda: d.workers() and a_worker(d) not in (0, victim), "not replaced")
     expect(d.board().forbidden, sum(number == signal.SIGSYS for number, _ in ways))
     said = subprocess.run([COMMAND, "status", "--config", d.conf], stdout=subprocess.PIPE, text=True).stdout
     assert "crashed   %d workers; the last: worker %d died: signal %d" % (len(ways), victim, ways[-1][0]) in said, said
@@ -215,7 +224,7 @@ def scan_that_needs_too_much_memory_is_an_error(t):
     d = t.scand("workers = 1; max_workers = 1; worker_memory = \"16M\";")
     reply = d.scan(make_zip([("big", b"x" * (96 << 20))]))
     assert reply is None or reply.verdict == ERROR, "%r" % reply
-    d.until(lambda: d.workers(), 5, "no worker")
+    d.until(lambda: d.workers(), "no worker")
     verdict(d.scan(EICAR), INFECTED)
 
 
@@ -238,7 +247,7 @@ def without_a_sandbox_nothing_starts_if_it_is_required(t):
     expect(d.stop(), 0)
     d.around = take_landlock_away
     d.start(False)
-    expect(d.process.wait(20), 1)
+    expect(d.process.wait(PATIENCE), 1)
     assert "error: the kernel has no Landlock" in d.log(), d.log()[-500:]
     d.configure("workers = 1; max_workers = 1;")
     d.start()

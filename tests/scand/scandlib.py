@@ -33,6 +33,8 @@ BOARD_FIELDS = ("magic version supervisor_pid state started generation signature
                 "requests_refused refused last_error loads_begun loads_done is_load_refused refused_wall last_death sandbox landlock_abi scratch_bytes "
                 "seen").split()
 
+PATIENCE = 240  # seconds for what takes a moment on a quiet machine; a load takes only what others leave of the processor
+
 # Never as one string on disk: a virus scanner would take this suite for malware.
 EICAR = bytes.fromhex("58354f2150254041505b345c505a58353428505e2937434329377d24" "45494341522d5354414e44415244"
                       "2d414e544956495255532d544553542d46494c452124482b482a")
@@ -51,7 +53,7 @@ class Reply:
         return "%s %s%s" % (VERDICTS.get(self.verdict, self.verdict), self.signature, self.detail)
 
 
-def request(kind=OBJECT, size=0, inline=0, deadline_ms=20000, ident=b"test", magic=MAGIC, version=VERSION, extents=(), announced=None,
+def request(kind=OBJECT, size=0, inline=0, deadline_ms=1000 * PATIENCE, ident=b"test", magic=MAGIC, version=VERSION, extents=(), announced=None,
             flags=0):
     """The header and the table. announced: another number of extents than there are."""
     n = len(extents) if announced is None else announced
@@ -149,7 +151,7 @@ class Scand:
         os.mkdir(self.db)
         self.conf = os.path.join(self.dir, "sallyport.conf")
         self.log_path = os.path.join(self.dir, "log")
-        self.binary, self.user, self.process, self.around = binary, user, None, None
+        self.binary, self.user, self.process, self.around, self.args = binary, user, None, None, []
         for name, text in (databases or {}).items():
             self.write_db(name, text)
         self.configure(scan, top)
@@ -158,6 +160,7 @@ class Scand:
 
     def configure(self, scan="", top=""):
         databases = "" if "database =" in scan else 'database = ["%s"];' % self.db
+        databases += "" if "timeout =" in scan else ' timeout = "%ds";' % PATIENCE
         with open(self.conf, "w") as f:
             f.write('run_dir = "%s";\nspool = { dir = "%s"; };\n%s\nscan = { %s %s };\n' % (self.run_dir, self.spool, top, databases, scan))
 
@@ -168,14 +171,15 @@ class Scand:
         os.rename(path + ".new", path)
 
     def command(self):
-        return [self.binary, "-c", self.conf] + (["-u", self.user] if self.user else [])
+        return [self.binary, "-c", self.conf] + (["-u", self.user] if self.user else []) + self.args
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self.around)
         if wait:
-            is_ready = lambda: self.process.poll() is None and self.board().state == SERVING  # noqa: E731
-            self.until(is_ready, 20, lambda: "scand is not ready: " + self.log()[-500:])
+            is_ready = lambda: (self.process.poll() is None and self.board().supervisor_pid == self.process.pid and
+                                self.board().state == SERVING)  # noqa: E731
+            self.until(is_ready, lambda: "scand is not ready: " + self.log()[-500:])
 
     def log(self):
         with open(self.log_path) as f:
@@ -188,8 +192,8 @@ class Scand:
     def board(self):
         return Board(os.path.join(self.run_dir, "scand.stat"))
 
-    def until(self, check, seconds, what):
-        end = time.monotonic() + seconds
+    def until(self, check, what):
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 if check():
@@ -201,41 +205,60 @@ class Scand:
 
     def connect(self):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        s.settimeout(30)
+        s.settimeout(2 * PATIENCE)
         s.connect(self.socket_path)
         return s
 
-    def raw(self, packet, fds=()):
-        """The reply's bytes; b"" when the connection was closed without one."""
-        with self.connect() as s:
-            try:
-                s.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
-                return s.recv(4096)
-            except (ConnectionResetError, BrokenPipeError):
-                return b""
+    def raw(self, packet, fds=(), again=False):
+        """The reply's bytes; b"" when the connection was closed without one. again: ask anew, as the gate does, when nobody has read
+        the request: who has not sent half a second after connecting loses its turn, and a busy machine may take that long."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            with self.connect() as s:
+                try:
+                    s.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+                    return s.recv(4096)
+                except (ConnectionResetError, BrokenPipeError):
+                    if not again or time.monotonic() > end:
+                        return b""
 
     def scan(self, body, how="auto", **kw):
         """how: inline, memfd, file. None if the worker died."""
         if how == "auto":
             how = "inline" if len(body) <= 65536 else "memfd"
         if how == "inline" or not body:
-            packet = self.raw(request(size=len(body), inline=len(body), **kw) + body)
+            packet = self.raw(request(size=len(body), inline=len(body), **kw) + body, again=True)
         else:
             fd = memfd(body) if how == "memfd" else unlinked(body, self.dir)
             try:
-                packet = self.raw(request(size=len(body), **kw), [fd])
+                packet = self.raw(request(size=len(body), **kw), [fd], again=True)
             finally:
                 os.close(fd)
         return Reply(packet) if packet else None
 
     def ping(self):
-        return Reply(self.raw(request(kind=PING)))
+        return Reply(self.raw(request(kind=PING), again=True))
 
     def workers(self):
         return [w for w in self.board().workers if w[0] > 0]
 
     def busy(self):
         return [w for w in self.workers() if w[2]]
+
+    def in_engine(self, n=1):
+        """The workers that are in the middle of a scan, once there are so many: busy, and the engine has used the processor."""
+        before, found = {}, []
+
+        def look():
+            found[:] = [w[0] for w in self.busy() if cpu_ticks(w[0]) >= before.setdefault(w[0], cpu_ticks(w[0])) + 5]
+            return len(found) >= n
+        self.until(look, "%d workers were not busy" % n)
+        return list(found)
+
+    def await_reload(self, number):
+        """Until this generation or a later one serves, and no other."""
+        self.until(lambda: self.board().generation >= number, "generation %d is not there" % number)
+        self.until(lambda: {w[1] for w in self.workers()} == {self.board().generation}, "the old ones stay")
 
     def scratch(self):
         """The folder of the workers' folders, in the mount namespace of the daemon."""
@@ -263,7 +286,7 @@ class Scand:
                     return pid
         raise ValueError("no generation")
 
-    def stop(self, seconds=20):
+    def stop(self, seconds=PATIENCE):
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
         return code
@@ -298,6 +321,15 @@ def state_of(pid):
         return f.read().rsplit(")", 1)[1].split()[0]
 
 
+def cpu_ticks(pid):
+    """That a process has used; none if there is none."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return sum(int(n) for n in f.read().rsplit(")", 1)[1].split()[11:13])
+    except (OSError, IndexError):
+        return 0
+
+
 class InBackground(threading.Thread):
     """Runs a scan while the test goes on; result() waits for it."""
 
@@ -313,8 +345,8 @@ class InBackground(threading.Thread):
         except Exception as e:  # shown by result()
             self.error = e
 
-    def result(self, seconds=30):
-        self.join(seconds)
+    def result(self):
+        self.join(2 * PATIENCE)
         assert not self.is_alive(), "no answer"
         if self.error:
             raise self.error

@@ -1,9 +1,7 @@
 /* What the decision log leaves out of a line, how it is bounded, and lines to syslog and the journal. */
 #include "config.h"
 
-#include "unit.h"
-
-#include "sallyport/declog.h"
+#include "declog_kit.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,60 +10,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-static char dir[64], path[96];
-
-static void setup(void)
-{
-    snprintf(dir, sizeof(dir), "/tmp/sp_test_declog2.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/decisions.log", dir);
-}
-
-static void teardown(void)
-{
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static char *read_text(const char *name, size_t *n_out)
-{
-    FILE *f = fopen(name, "r");
-    ck_assert_ptr_nonnull(f);
-    char *text = calloc(1, 1 << 24);
-    *n_out = fread(text, 1, (1 << 24) - 1, f);
-    fclose(f);
-    return text;
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-    nanosleep(&t, NULL);
-}
-
-static const struct sp_decision full = {
-    .wall_us = 1795357599123456,
-    .id = "id-1",
-    .client = { "192.0.2.7", 9 },
-    .user = { "al\"ice", 6 },
-    .direction = { "RESPMOD", 7 },
-    .method = { "GET", 3 },
-    .url = { "http://h/p?q=1", 14 },
-    .status = 200,
-    .outcome = SP_OUTCOME_INFECTED,
-    .action = SP_ACTION_BLOCK,
-    .reason = "why",
-    .rule = "r-1",
-    .category = "vpn",
-    .signature = "Eicar-Test",
-    .encoding = { "gzip, br", 8 },
-    .bytes = 12345678901234,
-    .generation = 3,
-    .total_us = 1500,
-    .scan_us = 900,
-};
 
 /* --- what a line tells ------------------------------------------------------------------------------------------------ */
 

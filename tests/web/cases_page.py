@@ -299,7 +299,7 @@ def hidden(page):
     time.sleep(4)
     equal(b.run("return window.asked"), 0, "requests of a hidden page")
     b.run("Object.defineProperty(document, 'hidden', {configurable: true, get: () => false}); document.dispatchEvent(new Event('visibilitychange'))")
-    b.await_js("return window.asked > 0", seconds=3, what="a request when it is seen again")
+    b.await_js("return window.asked > 0", what="a request when it is seen again")
 
 
 def login(page):
