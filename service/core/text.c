@@ -62,7 +62,8 @@ static bool is_c1_or_del(uint32_t code)
 
 bool sp_text_is_mark(uint32_t code)
 {
-    return (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+    return code == 0x61c || (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+        (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
 }
 
 static bool is_showable(uint32_t code)

@@ -47,7 +47,7 @@ static bool needs_escape(uint32_t code)
 {
     if (code < 0x80)
         return code < 0x20 || code == 0x7f || strchr("\"\\<>&'", (int) code) != NULL;
-    return code <= 0x9f || code == 0xad || code == 0x61c || sp_text_is_mark(code) || (code >= 0xfff0 && code <= MAX_BMP);
+    return code <= 0x9f || code == 0xad || sp_text_is_mark(code) || (code >= 0xfff0 && code <= MAX_BMP);
 }
 
 void sp_json_text(struct sp_json *json, struct sp_str text)

@@ -54,6 +54,7 @@ START_TEST(test_escape)
         { "\033[31mred\007", "\\x1b[31mred\\x07" }, { "\177", "\\x7f" },
         { "\302\2332J", "\\xc2\\x9b2J" }, /* U+009B, which begins a command to a terminal */
         { "\377\303", "\\xff\\xc3" }, { "gpj.\342\200\256exe", "gpj.\\xe2\\x80\\xaeexe" }, /* U+202E, which turns what follows around */
+        { "a\330\234z", "a\\xd8\\x9cz" }, /* U+061C, which does so to letters */
     };
     char out[128];
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
