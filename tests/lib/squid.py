@@ -79,8 +79,8 @@ class Squid:
         if self.icap_port and self.with_icap:
             url = "icap://127.0.0.1:%d/sallyport" % self.icap_port
             lines += [
-                "icap_enable on", "icap_preview_enable on", "icap_persistent_connections on", "adaptation_send_client_ip on",
-                "adaptation_send_username on", "icap_service sallyport_req reqmod_precache %s bypass=off" % url,
+                "icap_enable on", "icap_preview_enable on", "icap_persistent_connections on", "icap_service_failure_limit -1",
+                "adaptation_send_client_ip on", "adaptation_send_username on", "icap_service sallyport_req reqmod_precache %s bypass=off" % url,
                 "icap_service sallyport_resp respmod_precache %s bypass=off" % url, "adaptation_access sallyport_req allow all",
                 "adaptation_access sallyport_resp allow all",
             ]
