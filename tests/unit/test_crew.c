@@ -374,6 +374,16 @@ static void await_nice(pid_t pid, int want)
     ck_assert_int_eq(getpriority(PRIO_PROCESS, (id_t) pid), want);
 }
 
+/* Its process; while a successor is being forked there is none. */
+static pid_t await_worker(unsigned slot)
+{
+    pid_t pid = 0;
+    for (int64_t end_us = sp_clock_mono_us() + PATIENCE_US; pid <= 0 && sp_clock_mono_us() < end_us; usleep(1000))
+        pid = atomic_load(&crew.board->workers[slot].pid);
+    ck_assert_int_gt(pid, 0);
+    return pid;
+}
+
 static void check_lowered(size_t n, unsigned after_ms, int nice)
 {
     start(2, 2);
@@ -398,7 +408,7 @@ static void check_lowered(size_t n, unsigned after_ms, int nice)
     check_result(&r, SP_OUTCOME_CLEAN, false, "");
     await_crashes(0); /* who has ended is off the board */
     for (unsigned i = 0; i < 2; i++)
-        ck_assert_int_eq(getpriority(PRIO_PROCESS, (id_t) atomic_load(&crew.board->workers[i].pid)), own);
+        await_nice(await_worker(i), own);
     sp_scan_job_free(&job);
     sp_spool_free(&body);
     stop();
