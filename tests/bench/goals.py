@@ -145,8 +145,9 @@ def huge_object(bench, gate):
         reader = Reader(s)
         reader.start()
         request = b"GET http://www.bench.example/items/huge.bin HTTP/1.1\r\nHost: www.bench.example\r\n\r\n"
-        reply = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % total
-        s.sendall(b"RESPMOD icap://127.0.0.1/sallyport ICAP/1.0\r\nHost: 127.0.0.1\r\nAllow: 204\r\nEncapsulated: req-hdr=0, res-hdr=%d, "
+        # Without a length and without leave to answer 204: with them the answer is a 204, and nothing of it comes back.
+        reply = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n"
+        s.sendall(b"RESPMOD icap://127.0.0.1/sallyport ICAP/1.0\r\nHost: 127.0.0.1\r\nEncapsulated: req-hdr=0, res-hdr=%d, "
                   b"res-body=%d\r\n\r\n" % (len(request), len(request) + len(reply)) + request + reply)
         piece = b"%x\r\n" % MB + os.urandom(MB) + b"\r\n"
         for _ in range(bench.huge_mb):
