@@ -1,13 +1,12 @@
 """What is no log, logs that move faster than their reader, pseudonyms, logs that are elsewhere."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
 
 import proc
-from cases_read import World, ids
+from cases_read import ids, run as run_in_world
 from kit import cli, line
 from report import await_true, check, equal
 
@@ -118,11 +117,4 @@ CASES = [("no-file", case_no_file), ("becomes-fifo", case_becomes_fifo), ("quick
 
 
 def run(suite):
-    if not suite.list_only and not suite.wants_any([name for name, _ in CASES]):
-        return
-    world = World()
-    try:
-        for name, function in CASES:
-            suite.run(name, function, world)
-    finally:
-        shutil.rmtree(world.dir)
+    run_in_world(suite, CASES)
