@@ -1,4 +1,4 @@
-/* The two clocks. Durations and deadlines use the monotonic one, log lines the wall clock. */
+/* The clocks. Durations and deadlines use the monotonic one, log lines the wall clock, which anybody may set at any time. */
 #ifndef SALLYPORT_CLOCK_H
 #define SALLYPORT_CLOCK_H
 
@@ -6,6 +6,9 @@
 
 /* Microseconds of CLOCK_MONOTONIC; never goes back, starts anywhere. */
 int64_t sp_clock_mono_us(void);
+
+/* Likewise, but it goes on while the machine sleeps: what the wall clock does beside it was done to the wall clock. */
+int64_t sp_clock_boot_us(void);
 
 /* Microseconds since 1970-01-01 UTC. */
 int64_t sp_clock_wall_us(void);

@@ -1,10 +1,10 @@
-/* Files of the decision log. zlib reads what gzip wrote and what it did not alike, but plain files go by it: that is twice as
- * fast. */
+/* Files of the decision log, packed or not, and their lines. */
 #include "config.h"
 
 #include "logfile.h"
 
 #include "cli.h"
+#include "gzfile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,11 +14,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define BUFFER_BYTES (1024u * 1024u)
 #define LINE_MAX_BYTES (256u * 1024u) /* declog.c's are shorter, even if every byte of theirs is escaped */
-#define ZLIB_BUFFER_BYTES (128u * 1024u)
 #define MAX_FILES 10000
 #define MAX_OPEN 256 /* the others are opened when their turn comes */
 #define PACKED ".gz"
@@ -187,14 +185,16 @@ static void take_lines(struct reader *r, bool is_end)
         if (!newline && !is_end)
             break;
         char *stop = newline ? newline : end;
-        if (r->is_skipping || (size_t) (stop - p) > LINE_MAX_BYTES)
+        const bool is_long = (size_t) (stop - p) > LINE_MAX_BYTES;
+        if (is_long && !r->is_skipping)
             ++*r->too_long;
-        else if (stop > p)
+        else if (stop > p && !r->is_skipping)
             r->is_over = !r->take(r->arg, (struct sp_str){ p, (size_t) (stop - p) });
         r->is_skipping = false;
         p = newline ? newline + 1 : end;
     }
-    if ((size_t) (end - p) > LINE_MAX_BYTES) { /* no end in sight */
+    if (!r->is_over && (size_t) (end - p) > LINE_MAX_BYTES) { /* no end in sight */
+        *r->too_long += !r->is_skipping;
         r->is_skipping = true;
         p = end;
     }
@@ -204,19 +204,14 @@ static void take_lines(struct reader *r, bool is_end)
 
 struct source {
     int fd;
-    gzFile packed; /* or NULL */
+    struct sp_gzfile *packed; /* or NULL */
 };
 
-/* NULL with *n_out bytes read, or what went wrong. */
+/* NULL with *n_out bytes read, or what went wrong behind them. */
 static const char *read_piece(const struct source *from, char *to, size_t room, size_t *n_out)
 {
-    *n_out = 0;
-    if (from->packed) {
-        int n = gzread(from->packed, to, (unsigned) room), code;
-        *n_out = n > 0 ? (size_t) n : 0;
-        const char *why = gzerror(from->packed, &code);
-        return code == Z_OK || code == Z_STREAM_END ? NULL : code == Z_ERRNO ? strerror(errno) : why;
-    }
+    if (from->packed)
+        return sp_gzfile_read(from->packed, to, room, n_out);
     ssize_t n;
     do
         n = read(from->fd, to, room);
@@ -225,18 +220,16 @@ static const char *read_piece(const struct source *from, char *to, size_t room, 
     return n < 0 ? strerror(errno) : NULL;
 }
 
-/* Progress is counted in bytes of the file, so packed ones by how far zlib has come in it. */
+/* Progress is counted in bytes of the file, so packed ones by how far we have come in it. */
 static void note_progress(const struct source *from, struct sp_progress *progress, size_t n, uint64_t *told)
 {
     if (!from->packed) {
         sp_progress_add(progress, n);
         return;
     }
-    off_t at = gzoffset(from->packed);
-    if (at > 0 && (uint64_t) at > *told) {
-        sp_progress_add(progress, (uint64_t) at - *told);
-        *told = (uint64_t) at;
-    }
+    const uint64_t at = sp_gzfile_taken(from->packed);
+    sp_progress_add(progress, at - *told);
+    *told = at;
 }
 
 static bool open_source(const struct sp_logfile *file, struct source *out)
@@ -252,10 +245,8 @@ static bool open_source(const struct sp_logfile *file, struct source *out)
         posix_fadvise(out->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
         return true;
     }
-    out->packed = gzdopen(out->fd, "rb");
-    if (out->packed)
-        gzbuffer(out->packed, ZLIB_BUFFER_BYTES);
-    else
+    out->packed = sp_gzfile_new(out->fd);
+    if (!out->packed)
         close(out->fd);
     errno = ENOMEM;
     return out->packed != NULL;
@@ -285,10 +276,8 @@ bool sp_logfile_read(const struct sp_logfile *file, sp_logline_fn take, void *ar
         sp_progress_hide(progress);
         sp_cli_fail("%s: %s", file->path, fault);
     }
-    if (from.packed)
-        gzclose(from.packed);
-    else
-        close(from.fd);
+    sp_gzfile_free(&from.packed);
+    close(from.fd);
     free(r.bytes);
     return fault == NULL;
 }

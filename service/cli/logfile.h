@@ -38,8 +38,8 @@ void sp_logset_close(struct sp_logset *set);
 /* One line without its end, as it is; valid until the call returns. False ends the reading. */
 typedef bool (*sp_logline_fn)(void *arg, struct sp_str line);
 
-/* Every line of the file, packed by gzip or not. One that is longer than the log can write is left out and counted. False: told on
- * stderr, if there is a progress; what could be read has been. */
+/* Every line of the file; one whose name ends in .gz must be packed by gzip, or empty. A line that is longer than the log can write is
+ * left out and counted. False: told on stderr, if there is a progress; what stands before the fault has been read. */
 bool sp_logfile_read(const struct sp_logfile *file, sp_logline_fn take, void *arg, struct sp_progress *progress, uint64_t *too_long);
 
 #endif

@@ -115,6 +115,12 @@ static bool add_names(struct sp_report *r, const struct sp_decline *d, bool is_r
     return true;
 }
 
+/* A line that is damaged may have any number in it: the sum stays one that JSON has. */
+static void add_number(uint64_t *sum, uint64_t n)
+{
+    *sum = n > INT64_MAX - *sum ? INT64_MAX : *sum + n;
+}
+
 static bool add_decision(struct sp_report *r, const struct sp_decline *d)
 {
     const bool is_refused = d->has_action && d->action == SP_ACTION_BLOCK;
@@ -130,7 +136,7 @@ static bool add_decision(struct sp_report *r, const struct sp_decline *d)
     r->monitored += d->is_monitored;
     r->excepted += d->excepted.n > 0;
     r->cached += d->is_cached;
-    r->bytes += d->bytes;
+    add_number(&r->bytes, d->bytes);
     r->requests += sp_str_equal(d->direction, SP_STR("REQMOD"));
     r->responses += sp_str_equal(d->direction, SP_STR("RESPMOD"));
     r->outcomes[d->outcome]++;
@@ -152,7 +158,7 @@ bool sp_report_take(void *arg, struct sp_str line)
     if (d.wall_us < r->since_us || d.wall_us >= r->until_us)
         return true;
     if (d.lost > 0) {
-        r->lost += d.lost;
+        add_number(&r->lost, d.lost);
         return true;
     }
     if (r->is_filtered && !sp_log_filter_takes(&r->filter, &d))

@@ -5,6 +5,7 @@
 
 #include "report.h"
 
+#include "sallyport/assert.h"
 #include "sallyport/siphash.h"
 
 #include <stdlib.h>
@@ -126,8 +127,6 @@ bool sp_top_add(struct sp_top *top, struct sp_str key, bool is_refused)
 static int compare_entries(const void *a, const void *b)
 {
     const struct sp_top_entry *x = a, *y = b;
-    if (!x->key || !y->key)
-        return x->key ? -1 : y->key ? 1 : 0;
     const uint64_t n_x = x->refused + x->reported, n_y = y->refused + y->reported;
     if (n_x != n_y)
         return n_x > n_y ? -1 : 1;
@@ -137,6 +136,14 @@ static int compare_entries(const void *a, const void *b)
 
 size_t sp_top_sort(struct sp_top *top)
 {
-    qsort(top->entries, top->cap, sizeof(*top->entries), compare_entries);
-    return top->n;
+    size_t n = 0;
+    for (size_t i = 0; i < top->cap; i++) {
+        struct sp_top_entry entry = top->entries[i];
+        top->entries[i].key = NULL;
+        if (entry.key)
+            top->entries[n++] = entry;
+    }
+    SP_ASSERT(n == top->n);
+    qsort(top->entries, n, sizeof(*top->entries), compare_entries);
+    return n;
 }

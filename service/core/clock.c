@@ -1,4 +1,4 @@
-/* The two clocks, in microseconds. */
+/* The clocks, in microseconds. */
 #include "config.h"
 
 #include "sallyport/clock.h"
@@ -18,6 +18,11 @@ static int64_t read_clock(clockid_t id)
 int64_t sp_clock_mono_us(void)
 {
     return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t sp_clock_boot_us(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
 }
 
 int64_t sp_clock_wall_us(void)

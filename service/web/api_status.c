@@ -103,8 +103,9 @@ enum sp_status sp_web_api_status(struct sp_web_world *world, const struct sp_web
     pthread_mutex_lock(&world->lock);
     const struct sp_web_state *state = &world->state;
     sp_json_open(&json, '{');
-    sp_json_add_number(&json, "now", sp_clock_wall_us() / MILLI);
-    sp_json_add_number(&json, "taken", state->taken_us / MILLI);
+    const int64_t now_us = sp_clock_wall_us();
+    sp_json_add_number(&json, "now", now_us / MILLI);
+    sp_json_add_number(&json, "taken", (now_us - sp_web_state_age_us(state)) / MILLI);
     sp_json_add_number(&json, "watching_since", world->started_us / MILLI);
     sp_json_add_cstr(&json, "version", PACKAGE_VERSION);
     sp_json_add_cstr(&json, "mode", conf->mode == SP_MODE_MONITOR ? "monitor" : "enforce");
@@ -170,7 +171,8 @@ static void write_row(struct sp_json *json, const struct sp_web_history *history
     sp_json_close(json, ']');
 }
 
-/* Steps that are complete, the oldest first; "start" is when the first one begins. */
+/* Steps that are complete, the oldest first; "start" is when the first one begins. Once "clock_set" is another, so are all times: what
+ * was asked for before is to be asked for anew. */
 enum sp_status sp_web_api_series(struct sp_web_world *world, const struct sp_web_request *request, struct sp_web_reply *reply)
 {
     struct series want;
@@ -187,6 +189,7 @@ enum sp_status sp_web_api_series(struct sp_web_world *world, const struct sp_web
     sp_json_open(&json, '{');
     sp_json_add_number(&json, "step", step_s);
     sp_json_add_number(&json, "start", start);
+    sp_json_add_number(&json, "clock_set", world->clock_set);
     sp_json_key(&json, "columns");
     sp_json_open(&json, '[');
     for (unsigned c = 0; c < SP_WEB_COLUMNS; c++)

@@ -14,6 +14,7 @@
 #define MINUTES_DEFAULT 60
 #define MINUTES_MAX 1440
 #define TEXT_MAX 4096u
+#define SLACK_US 2000000 /* the clock may be set and we have not seen it yet */
 
 enum list { LIST_RULES, LIST_HOSTS, LIST_CLIENTS, LIST_USERS, LIST_SIGNATURES, LISTS };
 static const char *const list_names[LISTS] = { "rules", "hosts", "clients", "users", "signatures" };
@@ -89,15 +90,17 @@ static void write_list(struct sp_json *json, enum list list, const struct row *t
     sp_buf_fini(&text);
 }
 
-static size_t collect(const struct sp_web_recent *recent, int64_t since_us, enum list list, struct sp_str *names, int64_t *oldest_us)
+/* What seems to be of the future is of a time when the clock was wrong. */
+static size_t collect(const struct sp_web_recent *recent, int64_t since_us, int64_t until_us, enum list list, struct sp_str *names,
+    int64_t *oldest_us)
 {
     const struct sp_web_entry *entry;
     size_t n = 0;
     for (size_t i = 0; (entry = sp_web_recent_at(recent, i)) != NULL; i++) {
         struct sp_str name = field_of(entry, list);
-        if (entry->d.wall_us < since_us)
+        if (entry->when_us < since_us || entry->when_us > until_us)
             continue;
-        *oldest_us = entry->d.wall_us;
+        *oldest_us = entry->when_us < *oldest_us ? entry->when_us : *oldest_us;
         if (is_refused(&entry->d) && name.n > 0 && name.n <= TEXT_MAX)
             names[n++] = name;
     }
@@ -124,7 +127,7 @@ enum sp_status sp_web_api_top(struct sp_web_world *world, const struct sp_web_re
     sp_json_open(&json, '{');
     pthread_mutex_lock(&world->lock);
     for (unsigned list = 0; list < LISTS; list++) {
-        size_t n = collect(world->recent, since_us, (enum list) list, names, &oldest_us);
+        size_t n = collect(world->recent, since_us, now_us + SLACK_US, (enum list) list, names, &oldest_us);
         qsort(names, n, sizeof(*names), compare_names);
         write_list(&json, (enum list) list, top, rank(names, n, top));
     }

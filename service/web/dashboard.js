@@ -12,7 +12,7 @@ const RANGES = {
 const ACTIONS = { block: "refused", report: "reported", allow: "allowed", none: "no action" };
 const byid = (id) => document.getElementById(id);
 
-const state = { status: null, series: {}, range: "hour", newest: 0, rows: [], before: 0, query: "", polls: 0, failures: 0, seen_ms: 0, timer: 0, level: "" };
+const state = { status: null, series: {}, range: "hour", newest: 0, rows: [], before: 0, query: "", polls: 0, failures: 0, seen_ms: 0, seen_at: 0, timer: 0, level: "" };
 
 // --- text ----------------------------------------------------------------------------------------------------------------
 
@@ -78,11 +78,14 @@ async function ask(path) {
 async function load_series(range) {
   const have = state.series[range];
   const last = have ? have.start + have.step * (have.rows.length - 1) : 0;
-  const got = await ask("/api/series?range=" + range + (last > 0 ? "&since=" + last : ""));
+  let got = await ask("/api/series?range=" + range + (last > 0 ? "&since=" + last : ""));
+  const is_anew = have && got.clock_set !== have.clock_set; // the server's clock was set: all times are other ones now
+  if (is_anew && last > 0)
+    got = await ask("/api/series?range=" + range);
   const most = range === "hour" ? 720 : 1440;
-  if (have && last > 0 && got.start === last + got.step)
+  if (have && !is_anew && last > 0 && got.start === last + got.step)
     have.rows.push(...got.rows);
-  else if (!have || got.rows.length > 0)
+  else if (!have || is_anew || got.rows.length > 0)
     state.series[range] = { ...got, index: Object.fromEntries(got.columns.map((name, i) => [name, i])) };
   const kept = state.series[range], extra = kept.rows.length - most;
   if (extra > 0) {
@@ -239,7 +242,7 @@ function show_top(top) {
     fill_list(byid("top-" + list), rows, (row) => top_button(filter, row, rows[0].n), "None.");
   }
   const want = RANGES[state.range];
-  const covers = (Date.now() - top.since) / 60000 > want.minutes * 0.9;
+  const covers = (state.status.now - top.since) / 60000 > want.minutes * 0.9;
   set_text("top-period", want.text + (covers ? "" : ", decisions since " + clock(top.since)));
 }
 
@@ -270,7 +273,7 @@ function what_was_done(d) {
 
 function when_text(ms) {
   const at = new Date(ms);
-  return at.toDateString() === new Date().toDateString() ? clock(ms, true) : at.toLocaleDateString([], { month: "short", day: "numeric" }) + " " + clock(ms);
+  return at.toDateString() === new Date(state.status ? state.status.now : Date.now()).toDateString() ? clock(ms, true) : at.toLocaleDateString([], { month: "short", day: "numeric" }) + " " + clock(ms);
 }
 
 function address_of(d) {
@@ -446,7 +449,7 @@ async function follow_hash() {
 // --- the clockwork -----------------------------------------------------------------------------------------------------------------
 
 function show_freshness() {
-  const age = Date.now() - state.seen_ms, is_gone = state.seen_ms > 0 && age > STALE_MS && state.failures > 0;
+  const age = performance.now() - state.seen_at, is_gone = state.seen_ms > 0 && age > STALE_MS && state.failures > 0;
   const is_old = state.status && state.status.now - state.status.taken > STALE_MS;
   set_text("freshness", state.seen_ms === 0 ? (state.failures > 0 ? "No answer" : "Loading…") : "Updated " + clock(state.seen_ms, true));
   const text = is_gone ? "No news from the server since " + clock(state.seen_ms, true) + ". Trying again." :
@@ -487,6 +490,7 @@ async function poll() {
   try {
     await refresh();
     state.seen_ms = Date.now();
+    state.seen_at = performance.now(); // which goes on evenly when this machine's clock is set
     state.failures = 0;
   } catch (fault) {
     failed();

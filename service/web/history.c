@@ -1,5 +1,6 @@
 /* Two rings of cells, one for each step length. A cell belongs to the step whose number modulo the ring's length it has; the ring
- * remembers how far it has come, so old cells are emptied before they are used again. */
+ * remembers how far it has come, so old cells are emptied before they are used again. Steps are numbered by the clock as it was at
+ * first: when it is set, cells stay where they are, and the ring remembers by how much. */
 #include "config.h"
 
 #include "history.h"
@@ -16,6 +17,7 @@
 
 struct ring {
     int64_t newest; /* number of the step; 0: none yet */
+    int64_t shift;  /* steps by which the clock was set since the first */
     int64_t cells[MAX_STEPS][SP_WEB_COLUMNS];
 };
 
@@ -52,6 +54,12 @@ unsigned sp_web_history_length(enum sp_web_range range)
     return shapes[range].length;
 }
 
+/* The number of the step in which this time lies. */
+static int64_t step_of(const struct ring *ring, enum sp_web_range range, int64_t when_s)
+{
+    return when_s / shapes[range].step_s - ring->shift;
+}
+
 static void fill(struct ring *ring, unsigned length, int64_t step, int64_t value)
 {
     for (unsigned c = 0; c < SP_WEB_COLUMNS; c++)
@@ -82,7 +90,8 @@ static int64_t *cell_of(struct ring *ring, unsigned length, enum sp_web_column c
 static void add(struct sp_web_history *history, enum sp_web_column column, int64_t when_s, int64_t n)
 {
     for (unsigned r = 0; r < SP_WEB_RANGES; r++) {
-        int64_t *cell = cell_of(&history->rings[r], shapes[r].length, column, when_s / shapes[r].step_s);
+        struct ring *ring = &history->rings[r];
+        int64_t *cell = cell_of(ring, shapes[r].length, column, step_of(ring, (enum sp_web_range) r, when_s));
         if (cell)
             *cell = *cell == SP_WEB_UNKNOWN ? n : *cell + n;
     }
@@ -92,7 +101,7 @@ void sp_web_history_tick(struct sp_web_history *history, int64_t now_s, const ui
 {
     bool is_known = history->has_totals && now_s - history->totals_s <= GAP_S && now_s >= history->totals_s;
     for (unsigned r = 0; r < SP_WEB_RANGES; r++)
-        advance(&history->rings[r], shapes[r].length, now_s / shapes[r].step_s);
+        advance(&history->rings[r], shapes[r].length, step_of(&history->rings[r], (enum sp_web_range) r, now_s));
     for (unsigned c = 0; is_known && c < SP_WEB_COLUMNS; c++) {
         uint64_t rise = totals[c] >= history->totals[c] ? totals[c] - history->totals[c] : totals[c];
         /* Steps without a tick in them lie between two ticks that are close: nothing happened there, it happened now. */
@@ -110,17 +119,27 @@ void sp_web_history_forget(struct sp_web_history *history)
     history->has_totals = false;
 }
 
+void sp_web_history_shift(struct sp_web_history *history, int64_t seconds)
+{
+    for (unsigned r = 0; r < SP_WEB_RANGES; r++) {
+        const int64_t step_s = shapes[r].step_s, half = seconds < 0 ? -step_s / 2 : step_s / 2;
+        history->rings[r].shift += (seconds + half) / step_s;
+    }
+    history->totals_s += seconds;
+}
+
 void sp_web_history_cover(struct sp_web_history *history, enum sp_web_column column, int64_t from_s, int64_t now_s)
 {
     for (unsigned r = 0; r < SP_WEB_RANGES; r++) {
-        const int64_t step_s = shapes[r].step_s;
+        struct ring *ring = &history->rings[r];
         const unsigned length = shapes[r].length;
-        advance(&history->rings[r], length, now_s / step_s);
-        int64_t step = from_s / step_s;
-        if (step <= now_s / step_s - length)
-            step = now_s / step_s - length + 1;
-        for (; step <= now_s / step_s; step++) {
-            int64_t *cell = cell_of(&history->rings[r], length, column, step);
+        const int64_t now = step_of(ring, (enum sp_web_range) r, now_s);
+        int64_t step = step_of(ring, (enum sp_web_range) r, from_s);
+        advance(ring, length, now);
+        if (step <= now - length)
+            step = now - length + 1;
+        for (; step <= now; step++) {
+            int64_t *cell = cell_of(ring, length, column, step);
             if (cell && *cell == SP_WEB_UNKNOWN)
                 *cell = 0;
         }
@@ -135,7 +154,7 @@ void sp_web_history_add(struct sp_web_history *history, enum sp_web_column colum
 int64_t sp_web_history_get(const struct sp_web_history *history, enum sp_web_range range, enum sp_web_column column, int64_t start_s)
 {
     const struct ring *ring = &history->rings[range];
-    int64_t step = start_s / shapes[range].step_s;
+    const int64_t step = step_of(ring, range, start_s);
     if (step <= 0 || step > ring->newest || step <= ring->newest - (int64_t) shapes[range].length)
         return SP_WEB_UNKNOWN;
     return ring->cells[step % (int64_t) shapes[range].length][column];

@@ -35,6 +35,9 @@ void sp_web_history_tick(struct sp_web_history *history, int64_t now_s, const ui
 /* Nothing is known now: the counters cannot be read. */
 void sp_web_history_forget(struct sp_web_history *history);
 
+/* The wall clock was set, by so many seconds: what is held moves with it, to the nearest step, and so stays as old as it is. */
+void sp_web_history_shift(struct sp_web_history *history, int64_t seconds);
+
 /* Before the first tick: these columns were watched by somebody else (the decision log) from then until now. */
 void sp_web_history_cover(struct sp_web_history *history, enum sp_web_column column, int64_t from_s, int64_t now_s);
 void sp_web_history_add(struct sp_web_history *history, enum sp_web_column column, int64_t when_s, int64_t n);

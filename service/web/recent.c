@@ -70,6 +70,8 @@ struct sp_web_entry *sp_web_entry_new(struct sp_str line)
     if (sp_decline_parse(entry->line, &entry->d) != SP_OK) { /* again: it points into what it was read from */
         free(entry);
         entry = NULL;
+    } else {
+        entry->when_us = d.wall_us;
     }
 out:
     sp_buf_fini(&url);
@@ -87,6 +89,15 @@ void sp_web_recent_add(struct sp_web_recent *recent, struct sp_str line)
     recent->entries[(recent->first + recent->n) % SP_WEB_RECENT_MAX] = entry;
     recent->n++;
     recent->bytes += entry->bytes;
+}
+
+void sp_web_recent_shift(struct sp_web_recent *recent, int64_t us)
+{
+    for (size_t i = 0; i < recent->n; i++) {
+        struct sp_web_entry *entry = recent->entries[(recent->first + i) % SP_WEB_RECENT_MAX];
+        const bool is_known = entry->when_us > 0 && entry->when_us > -us;
+        entry->when_us = is_known ? entry->when_us + us : 0;
+    }
 }
 
 const struct sp_web_entry *sp_web_recent_at(const struct sp_web_recent *recent, size_t i)

@@ -12,6 +12,7 @@ struct sp_web_entry {
     uint64_t number; /* counts up by one; never 0 */
     struct sp_str line;
     struct sp_decline d; /* points into line */
+    int64_t when_us;     /* d.wall_us by the clock as it is set now; 0: not known */
     struct sp_str host;  /* in lower case; no longer escaped */
     size_t bytes;        /* that it takes in all */
 };
@@ -23,6 +24,9 @@ void sp_web_recent_free(struct sp_web_recent **recent);
 
 /* Copies the line. What cannot be read as a decision, or has no room, is passed over. The oldest give way. */
 void sp_web_recent_add(struct sp_web_recent *recent, struct sp_str line);
+
+/* The wall clock was set, by so much: entries stay as old as they are. */
+void sp_web_recent_shift(struct sp_web_recent *recent, int64_t us);
 
 /* 0 is the newest; NULL: there are no more. Valid until the next add. */
 const struct sp_web_entry *sp_web_recent_at(const struct sp_web_recent *recent, size_t i);

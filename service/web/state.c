@@ -109,6 +109,7 @@ void sp_web_state_read(struct sp_web_state *state, const struct sp_conf *conf)
 {
     char path[PATH_MAX];
     state->taken_us = sp_clock_wall_us();
+    state->taken_mono_us = sp_clock_mono_us();
     read_scanner(state, conf);
     read_gate(state, conf);
     join(path, conf->run_dir, "spool.stat");
@@ -226,9 +227,14 @@ unsigned sp_web_state_problems(
     return f.n;
 }
 
+int64_t sp_web_state_age_us(const struct sp_web_state *state)
+{
+    return sp_clock_mono_us() - state->taken_mono_us;
+}
+
 bool sp_web_state_serves(const struct sp_web_state *state)
 {
-    return state->is_answering && sp_clock_wall_us() - state->taken_us < (int64_t) STALE_S * 1000000;
+    return state->is_answering && sp_web_state_age_us(state) < (int64_t) STALE_S * 1000000;
 }
 
 const char *sp_web_level_name(enum sp_web_level level)

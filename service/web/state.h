@@ -25,6 +25,7 @@ struct sp_web_scanner {
 
 struct sp_web_state {
     int64_t taken_us; /* wall clock; 0: never yet */
+    int64_t taken_mono_us;
     struct sp_web_scanner scanner;
     bool is_answering;
     int64_t ping_us;
@@ -61,6 +62,9 @@ unsigned sp_web_state_problems(
 
 /* The decision log, if it is a file; "" if there is none to be read. */
 const char *sp_web_log_file(const struct sp_conf *conf);
+
+/* How long ago it was taken, whatever the wall clock did meanwhile. */
+int64_t sp_web_state_age_us(const struct sp_web_state *state);
 
 /* Whether traffic can be scanned: what a load balancer wants to know. */
 bool sp_web_state_serves(const struct sp_web_state *state);

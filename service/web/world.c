@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define PING_EVERY 3 /* ticks */
+#define US_PER_S 1000000
+#define SURE_US 100000 /* longer between two looks at clocks: they say nothing about each other */
 
 enum sp_status sp_web_world_init(struct sp_web_world *world, const struct sp_web_options *options, struct sp_error *err)
 {
@@ -15,6 +17,7 @@ enum sp_status sp_web_world_init(struct sp_web_world *world, const struct sp_web
     pthread_mutex_init(&world->lock, NULL);
     world->options = options;
     world->started_us = sp_clock_wall_us();
+    world->clock_us = world->started_us - sp_clock_boot_us();
     world->history = sp_web_history_new();
     world->recent = sp_web_recent_new();
     const char *log_file = sp_web_log_file(options->conf);
@@ -84,6 +87,24 @@ static void recall(struct sp_web_world *world)
         recall_entry(world, sp_web_recent_at(world->recent, i));
 }
 
+/* Somebody set the wall clock: a bad one was put right after boot, most often. What we hold keeps its age. Without that charts would say
+ * "not known", or what was long ago, until a clock that went back is where it was before. Slewing is no such case. */
+static void watch_clock(struct sp_web_world *world)
+{
+    const int64_t before = sp_clock_boot_us(), wall = sp_clock_wall_us(), after = sp_clock_boot_us();
+    if (after - before > SURE_US)
+        return; /* the next tick will know */
+    const int64_t moved = wall - before - world->clock_us, half = moved < 0 ? -US_PER_S / 2 : US_PER_S / 2;
+    const int64_t seconds = (moved + half) / US_PER_S;
+    world->clock_us += moved;
+    if (seconds == 0)
+        return;
+    sp_web_history_shift(world->history, seconds);
+    sp_web_recent_shift(world->recent, moved);
+    world->started_us += moved;
+    world->clock_set++;
+}
+
 static void read_log(struct sp_web_world *world)
 {
     struct sp_web_state *state = &world->state;
@@ -109,6 +130,7 @@ void sp_web_world_tick(struct sp_web_world *world)
         state->ping_us = asked.ping_us;
         memcpy(state->ping_detail, asked.ping_detail, sizeof(state->ping_detail));
     }
+    watch_clock(world);
     sp_web_state_read(state, conf);
     read_log(world);
     if (is_first)

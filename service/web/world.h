@@ -13,10 +13,12 @@
 
 struct sp_web_world {
     const struct sp_web_options *options; /* borrowed; immutable */
-    int64_t started_us;                   /* immutable */
     struct sp_web_follow *follow;         /* of the thread that ticks; NULL: there is no log */
     unsigned ticks;                       /* so far; of that thread */
+    int64_t clock_us;                     /* how far the wall clock is from the boot clock; of that thread */
     pthread_mutex_t lock;                 /* guards what follows; held for milliseconds */
+    int64_t started_us; /* by the clock as it is set now */
+    unsigned clock_set; /* how often the clock was set since */
     struct sp_web_state state;
     struct sp_web_history *history;
     struct sp_web_recent *recent;

@@ -86,6 +86,29 @@ def case_rotated(world):
     check(300 <= json.loads(run.out)["decisions"] < 400, "what could be read is not counted")
 
 
+def case_damaged(world):
+    """A byte of a packed file is another one: what stands before it is read, and the rest is not passed over in silence."""
+    world.clear()
+    lines = [line(i, user="user%d" % (i * 7919 % 100003)) for i in range(3000)]
+    whole = ("\n".join(lines) + "\n").encode()
+    packed = bytearray(gzip.compress(whole, 9))
+    packed[len(packed) * 3 // 4] ^= 0xff
+    world.write("decisions.log", [line(5000)])
+    path = os.path.join(world.dir, "decisions.log.1.gz")
+    run = lambda *args: cli(world, *args, "-c", world.conf)
+    good = gzip.compress(whole)
+    for name, content, least in (("a byte", packed, 1500), ("the head", b"\0" + good[1:], 0), ("the checksum", good[:-8] + bytes(8), 3000),
+                                 ("a second member", good + b"\x1f" + bytes(30), 3000)):
+        with open(path, "wb") as f:
+            f.write(content)
+        got = run("report", "--since", "all", "--json")
+        check(got.returncode == 2 and path in got.err, "%s: %d %s", name, got.returncode, got.err)
+        check(json.loads(got.out)["decisions"] > least, "%s: %d decisions counted", name, json.loads(got.out)["decisions"])
+        if least > 0:
+            equal(run("find", "--json", json.loads(lines[1400])["id"]).out, lines[1400] + "\n", "found before the fault: " + name)
+        equal(run("find", json.loads(line(9000))["id"]).returncode, 2, "not found, and it may be behind the fault: " + name)
+
+
 def case_broken_lines(world):
     world.clear()
     good = [line(i) for i in range(3)]
@@ -320,8 +343,9 @@ def case_explain_progress(world):
     equal(cli(world, *argv[1:]).err, "", "stderr that is no terminal")
 
 
-CASES = [("find", case_find), ("rotated", case_rotated), ("broken-lines", case_broken_lines), ("filters", case_filters), ("periods", case_periods),
-         ("injection-terminal", case_injection_terminal), ("injection-html", case_injection_html), ("colour", case_colour), ("follow", case_follow),
+CASES = [("find", case_find), ("rotated", case_rotated), ("damaged", case_damaged), ("broken-lines", case_broken_lines),
+         ("filters", case_filters), ("periods", case_periods), ("injection-terminal", case_injection_terminal),
+         ("injection-html", case_injection_html), ("colour", case_colour), ("follow", case_follow),
          ("long-log", case_long_log), ("progress", case_progress), ("explain-progress", case_explain_progress)]
 
 

@@ -290,6 +290,47 @@ def gone(page):
         b.open("about:blank")
 
 
+# Answers as after the server's clock was set back by an hour.
+SET_BACK = """const asked = window.fetch;
+window.fetch = async (path, ...rest) => {
+  const since = /^(.*&since=)([0-9]+)$/.exec(path);
+  const reply = await asked(since ? since[1] + (+since[2] + 3600) : path, ...rest);
+  if (!path.startsWith('/api/series'))
+    return reply;
+  const got = await reply.json();
+  got.start -= 3600;
+  got.clock_set++;
+  return new Response(JSON.stringify(got));
+};"""
+CHART = "[...document.querySelectorAll('#chart-refused tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+
+
+def clocks(page):
+    """The server's clock is set back: charts have the new times at once, and go on. This machine's is set: nobody cares."""
+    b = page.open()
+    b.click("#chart-refused summary")
+    b.await_js("return %s.length > 0" % CHART, what="the chart's table")
+    minutes = lambda text: int(text[:2]) * 60 + int(text[3:5])
+    total = lambda: sum(int(row[1]) for row in b.run("return " + CHART) if row[1].isdigit())
+    newest, before = b.run("return %s[0][0]" % CHART), total()
+    b.run(SET_BACK)
+    b.await_js("return Math.abs((arguments[0] + 1440 - %s.map((t) => +t.slice(0, 2) * 60 + +t.slice(3, 5))[0]) %% 1440 - 60) <= 2"
+               % ("[%s[0][0]]" % CHART), minutes(newest), what="times of an hour ago")
+    equal(total(), before, "refusals in the chart, behind the setting of the clock")
+    with page.gate.stack.client() as client:
+        page.gate.connect(client, "clock.example.test", "192.0.2.99")
+    page.gate.expected["blocked"] += 1
+    page.gate.expected["rule"] += 1
+    b.await_js("return %s.reduce((n, row) => n + (+row[1] || 0), 0) === arguments[0]" % CHART, before + 1, seconds=20, what="the next refusal")
+    period = b.text("#top-period")
+    check("decisions since" in period, "the list's period: %s", period)
+    b.run("const now = Date.now; Date.now = () => now() + 86400e3; const r = document.querySelector('#ranges input:checked'); "
+          "document.querySelector('#top-period').textContent = ''; r.dispatchEvent(new Event('change', {bubbles: true}))")
+    b.await_js("return document.querySelector('#top-period').textContent === arguments[0]", period, what="the same period")
+    equal(b.run("return document.querySelector('#stale').hidden"), True, "no banner")
+    page.quiet()
+
+
 def hidden(page):
     """A page that nobody sees asks nothing."""
     b = page.open()
@@ -336,7 +377,7 @@ def policy(page):
     check(any("Content Security Policy" in m for m in b.log()), "not by the policy")
 
 
-CASES = [("page " + f.__name__, f) for f in (numbers, updates, filters, lookup, injection, keyboard, reader, widths, contrast, motion, hidden, policy, login, gone)]
+CASES = [("page " + f.__name__, f) for f in (numbers, updates, filters, lookup, injection, keyboard, reader, widths, contrast, motion, clocks, hidden, policy, login, gone)]
 
 
 def run(suite, gate):
