@@ -80,11 +80,17 @@ void sp_board_close(const struct sp_board **board); /* unmaps; sets NULL */
 
 void sp_board_count_workers(const struct sp_board *board, unsigned *alive_out, unsigned *busy_out);
 
-/* The engine of the scanner that serves now, for whoever only wants to know when it changes: an update must be noticed also while
- * nothing is scanned. False, and *engine_out is left alone, if none serves: what a dead one left on its board counts for
- * SP_BOARD_STALE_US at most. Goes by the time alone: in another container the process id says nothing. */
+/* What those who ask the scanner want to know of it also while they do not ask: an update must be noticed when nothing is scanned. */
+struct sp_board_view {
+    uint64_t engine;     /* that serves now */
+    unsigned long_scans; /* how many have run for SP_BOARD_LONG_US and more */
+};
+
+/* False, and *view_out is left alone, if none serves: what a dead one left on its board counts for SP_BOARD_STALE_US at most. Goes by
+ * the time alone: in another container the process id says nothing. */
 #define SP_BOARD_STALE_US 10000000
-bool sp_board_engine(const char *path, uint64_t *engine_out) SP_MUST_CHECK;
+#define SP_BOARD_LONG_US 100000
+bool sp_board_peek(const char *path, struct sp_board_view *view_out) SP_MUST_CHECK;
 
 /* "landlock abi 7, seccomp, no_new_privs, limits; scratch tmpfs 512M"; what is missing is said too: "no landlock". */
 #define SP_BOARD_SANDBOX_TEXT_SIZE 128

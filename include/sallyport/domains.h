@@ -17,13 +17,15 @@ struct sp_domain_key { /* a hash of a name; two names with the same one are not 
 };
 
 /* The keys of a host and of all names that it is below: "a.b.example" gives example, b.example, a.b.example. Of an address,
- * one. */
+ * one. Of each only the first half: the other is made when that one is found somewhere. */
 struct sp_domain_keys {
-    struct sp_domain_key keys[SP_DOMAIN_MAX_LABELS];
+    const struct sp_host *host; /* borrowed */
+    uint64_t halves[SP_DOMAIN_MAX_LABELS];
     unsigned char starts[SP_DOMAIN_MAX_LABELS]; /* where in the host the name begins */
     size_t n;
 };
 void sp_domain_keys_init(const struct sp_host *host, struct sp_domain_keys *keys_out);
+bool sp_domain_keys_are(const struct sp_domain_keys *keys, size_t i, struct sp_domain_key key); /* the i-th is that one */
 
 /* A line of a list, or the name in an exception: upper case, a leading "*." or "." and trailing dots are taken off. False if it
  * is neither a domain nor an address. A name of one label must begin with "*." or ".", unless may_be_short: else a file of

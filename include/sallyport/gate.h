@@ -28,6 +28,7 @@ struct sp_gate {
     struct sp_scan_client scanner; /* in tools it does not wait for a scanner that is not there */
     struct sp_scan_absence scanner_absence;
     uint64_t digest;     /* of the policy and what is done about outcomes */
+    char apart[64];      /* what all threads write is on another line of a cache than what all read */
     atomic_uint next_id; /* for transaction ids */
     atomic_uint refs;
 };

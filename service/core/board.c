@@ -140,19 +140,30 @@ static bool is_attended(const struct sp_board *board)
     return seen_us != 0 && age_us >= 0 && age_us < SP_BOARD_STALE_US;
 }
 
+static unsigned count_long_scans(const struct sp_board *board)
+{
+    const int64_t long_us = sp_clock_mono_us() - SP_BOARD_LONG_US;
+    unsigned n = 0;
+    for (unsigned i = 0; i < SP_BOARD_MAX_WORKERS; i++) {
+        const int64_t since_us = atomic_load_explicit(&board->workers[i].busy_since_us, memory_order_relaxed);
+        n += since_us != 0 && since_us <= long_us;
+    }
+    return n;
+}
+
 /* Opened anew each time: the next scanner may have another board, and this is asked a few times a second at most. */
-bool sp_board_engine(const char *path, uint64_t *engine_out)
+bool sp_board_peek(const char *path, struct sp_board_view *view_out)
 {
     const struct sp_board *board = NULL;
     if (sp_board_open_reader(path, NULL, &board) != SP_OK)
         return false;
     const unsigned state = atomic_load(&board->state);
-    const uint64_t engine = atomic_load(&board->engine_id);
+    const struct sp_board_view view = { .engine = atomic_load(&board->engine_id), .long_scans = count_long_scans(board) };
     const bool is_serving = (state == SP_SCAND_SERVING || state == SP_SCAND_DEGRADED) && is_attended(board);
     sp_board_close(&board);
-    if (!is_serving || engine == 0)
+    if (!is_serving || view.engine == 0)
         return false;
-    *engine_out = engine;
+    *view_out = view;
     return true;
 }
 

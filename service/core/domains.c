@@ -1,13 +1,17 @@
 /* Keys of names, lookup, and opening a list: from the cache if it is there and whole, else built, and kept for the next.
  *
  * Keys are SipHash-2-4 with 128 bits and a fixed key: tables must be the same in all processes. Who writes a list could as well write
- * any domain into it, and a host that was made to collide is only refused itself; so the key need not be secret. */
+ * any domain into it, and a host that was made to collide is only refused itself; so the key need not be secret.
+ *
+ * The key of a name takes the labels from the last to the first, each with its length at its end. So the keys of all names that a host is
+ * below are there on the way to its own; and no two names are the same message, since from its end a message can be read back. */
 #include "config.h"
 
 #include "domains_priv.h"
 
 #include "sallyport/assert.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,25 +65,33 @@ static void sip_word(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
-struct sp_domain_key sp_domain_hash(const void *p, size_t n)
+static const struct sip sip_start = { SIP_KEY_0 ^ 0x736f6d6570736575u, SIP_KEY_1 ^ 0x646f72616e646f6du ^ 0xeeu,
+    SIP_KEY_0 ^ 0x6c7967656e657261u, SIP_KEY_1 ^ 0x7465646279746573u };
+
+static void sip_text(struct sip *s, const char *p, size_t n)
 {
-    const unsigned char *bytes = p;
-    struct sip s = { SIP_KEY_0 ^ 0x736f6d6570736575u, SIP_KEY_1 ^ 0x646f72616e646f6du ^ 0xeeu, SIP_KEY_0 ^ 0x6c7967656e657261u,
-        SIP_KEY_1 ^ 0x7465646279746573u };
-    size_t i = 0;
-    for (; n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, bytes + i, sizeof(word));
-        sip_word(&s, word);
+    uint64_t word;
+    size_t left = n;
+    for (; left >= sizeof(word); left -= sizeof(word), p += sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+        sip_word(s, le64toh(word));
     }
-    uint64_t last = (uint64_t) n << 56;
-    for (size_t k = 0; i + k < n; k++)
-        last |= (uint64_t) bytes[i + k] << (8 * k);
-    sip_word(&s, last);
+    word = 0;
+    memcpy(&word, p, left);
+    sip_word(s, le64toh(word) | (uint64_t) n << 56);
+}
+
+static uint64_t sip_half(struct sip *s)
+{
+    s->v2 ^= 0xee;
+    sip_rounds(s, 4);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+static struct sp_domain_key sip_end(struct sip s)
+{
     struct sp_domain_key key;
-    s.v2 ^= 0xee;
-    sip_rounds(&s, 4);
-    key.a = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    key.a = sip_half(&s);
     s.v1 ^= 0xdd;
     sip_rounds(&s, 4);
     key.b = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
@@ -88,38 +100,69 @@ struct sp_domain_key sp_domain_hash(const void *p, size_t n)
     return key;
 }
 
+struct sp_domain_key sp_domain_hash(const void *p, size_t n)
+{
+    struct sip s = sip_start;
+    sip_text(&s, p, n);
+    return sip_end(s);
+}
+
+/* Takes the last label of what stands before *end, all of it if that is an address. Its start; *end is where its dot is, or 0. */
+static size_t take_label(struct sip *s, const struct sp_host *host, size_t *end)
+{
+    const char *dot = host->is_address ? NULL : memrchr(host->bytes, '.', *end);
+    const size_t start = dot ? (size_t) (dot - host->bytes) + 1 : 0;
+    sip_text(s, host->bytes + start, *end - start);
+    *end = start > 0 ? start - 1 : 0;
+    return start;
+}
+
 struct sp_domain_key sp_domain_key_of(const struct sp_host *name)
 {
-    return sp_domain_hash(name->bytes, name->n);
+    struct sip s = sip_start;
+    size_t end = name->n;
+    while (take_label(&s, name, &end) > 0)
+        ;
+    return sip_end(s);
 }
 
 void sp_domain_keys_init(const struct sp_host *host, struct sp_domain_keys *keys_out)
 {
-    keys_out->n = 0;
-    for (size_t at = host->n; at > 0 && keys_out->n < SP_DOMAIN_MAX_LABELS; at--) {
-        bool is_start = at == 1 || host->bytes[at - 2] == '.';
-        if (host->is_address)
-            at = 1;
-        else if (!is_start)
-            continue;
-        keys_out->starts[keys_out->n] = (unsigned char) (at - 1);
-        keys_out->keys[keys_out->n++] = sp_domain_hash(host->bytes + at - 1, host->n - (at - 1));
+    struct sip s = sip_start;
+    size_t start = host->n, end = host->n;
+    keys_out->host = host;
+    for (keys_out->n = 0; start > 0 && keys_out->n < SP_DOMAIN_MAX_LABELS; keys_out->n++) {
+        start = take_label(&s, host, &end);
+        struct sip here = s;
+        keys_out->starts[keys_out->n] = (unsigned char) start;
+        keys_out->halves[keys_out->n] = sip_half(&here);
     }
+}
+
+bool sp_domain_keys_are(const struct sp_domain_keys *keys, size_t i, struct sp_domain_key key)
+{
+    struct sip s = sip_start;
+    size_t end = keys->host->n;
+    if (keys->halves[i] != key.a)
+        return false;
+    while (take_label(&s, keys->host, &end) > keys->starts[i])
+        ;
+    return sip_end(s).b == key.b;
 }
 
 /* --- lookup ---------------------------------------------------------------------------------------------------------- */
 
-uint64_t sp_domain_place(struct sp_domain_key key, uint64_t n_slots)
+uint64_t sp_domain_place(uint64_t half, uint64_t n_slots)
 {
-    return (uint64_t) (((unsigned __int128) key.a * n_slots) >> 64);
+    return (uint64_t) (((unsigned __int128) half * n_slots) >> 64);
 }
 
-static bool has(const struct sp_domain_table *table, struct sp_domain_key key)
+static bool has(const struct sp_domain_table *table, const struct sp_domain_keys *keys, size_t i)
 {
-    uint64_t at = sp_domain_place(key, table->n_slots);
+    uint64_t at = sp_domain_place(keys->halves[i], table->n_slots);
     for (uint64_t tried = 0; tried < table->n_slots; tried++) {
         struct sp_domain_key slot = table->slots[at];
-        if (slot.a == key.a && slot.b == key.b)
+        if (slot.a == keys->halves[i] && sp_domain_keys_are(keys, i, slot))
             return true;
         if (slot.a == 0 && slot.b == 0)
             return false;
@@ -133,9 +176,9 @@ bool sp_domains_find(const struct sp_domains *domains, const struct sp_domain_ke
 {
     /* All first lines are asked for before the first is waited for. */
     for (size_t i = 0; i < keys->n; i++)
-        __builtin_prefetch(&domains->table.slots[sp_domain_place(keys->keys[i], domains->table.n_slots)]);
+        __builtin_prefetch(&domains->table.slots[sp_domain_place(keys->halves[i], domains->table.n_slots)]);
     for (size_t i = 0; i < keys->n; i++) {
-        if (has(&domains->table, keys->keys[i])) {
+        if (has(&domains->table, keys, i)) {
             *at_out = i;
             return true;
         }

@@ -70,7 +70,7 @@ bool sp_domain_parse(struct sp_str text, bool may_be_short, struct sp_host *name
 
 static void insert(struct sp_domain_table *table, struct sp_domain_key key)
 {
-    uint64_t at = sp_domain_place(key, table->n_slots);
+    uint64_t at = sp_domain_place(key.a, table->n_slots);
     for (;;) { /* there are more slots than names */
         struct sp_domain_key *slot = &table->owned[at];
         if (slot->a == key.a && slot->b == key.b)

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define MAGIC "SPDOMAIN"
-#define FORMAT 1u /* raise it when keys, places or the header change */
+#define FORMAT 2u /* raise it when keys, places or the header change */
 #define BYTE_ORDER_MARK 0x01020304u
 #define WAIT_NS (20 * 1000 * 1000)
 #define MAX_WAITS 500 /* ten seconds */

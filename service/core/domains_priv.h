@@ -23,7 +23,7 @@ struct sp_domain_table {
 };
 
 struct sp_domain_key sp_domain_hash(const void *p, size_t n);
-uint64_t sp_domain_place(struct sp_domain_key key, uint64_t n_slots);
+uint64_t sp_domain_place(uint64_t half, uint64_t n_slots); /* half: the first of a key */
 void sp_domain_table_fini(struct sp_domain_table *table);
 
 /* domains_build.c. On failure the table is empty. */

@@ -1,5 +1,9 @@
 /* Swaps gates. What counts as a change is the identity, size or time of any file that the gate was built from; contents are
- * read only when those differ. Guarded by lock: gate, thread state. The files' stamps belong to the thread alone. */
+ * read only when those differ. Guarded by lock: thread state. The files' stamps belong to the thread alone.
+ *
+ * Each transaction asks for the gate, so that takes no lock. Who asks is counted until the reference is his; who swaps waits until
+ * nobody is counted before he lets go of the old gate. All of it is sequentially consistent: who is not seen by the one that swapped has
+ * not read the pointer yet, and will read the new one. */
 #include "config.h"
 
 #include "sallyport/gate_watch.h"
@@ -13,6 +17,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +31,18 @@
 #define MS_PER_S 1000
 #define NS_PER_MS 1000000
 #define NS_PER_S 1000000000
+#define LINE_BYTES 64 /* of a cache */
+#define SHARDS 16
 
 struct retired {
     struct sp_gate *gate;
     struct retired *next;
+};
+
+/* Those who are about to take a reference. One for each processor, and far enough apart that no two write to the same line. */
+struct askers {
+    atomic_uint n;
+    char apart[LINE_BYTES - sizeof(atomic_uint)];
 };
 
 struct sp_gate_watch {
@@ -38,7 +51,9 @@ struct sp_gate_watch {
     struct sp_log log;
     pthread_mutex_t lock;
     pthread_cond_t stop;
-    struct sp_gate *gate; /* guarded by lock */
+    struct sp_gate *_Atomic gate; /* written by the thread alone */
+    struct askers askers[SHARDS];
+    atomic_bool has_long_scans;
     bool is_stopping;     /* guarded by lock */
     _Atomic pid_t thread_pid; /* the process that has the thread (or could not make one); another after fork */
     /* An atomic byte in memory that the kernel empties on fork; not zero: thread_pid is this process. So nobody needs to ask who he is
@@ -134,6 +149,16 @@ static void retire(struct sp_gate_watch *w, struct sp_gate *gate)
     }
 }
 
+/* The gate that served. All who have read its address have their reference now. */
+static struct sp_gate *swap(struct sp_gate_watch *w, struct sp_gate *fresh)
+{
+    struct sp_gate *old = atomic_exchange(&w->gate, fresh);
+    for (size_t i = 0; i < SHARDS; i++)
+        while (atomic_load(&w->askers[i].n) > 0)
+            sched_yield();
+    return old;
+}
+
 /* now is the stamp of the change. */
 static void reload(struct sp_gate_watch *w, uint64_t now)
 {
@@ -145,10 +170,7 @@ static void reload(struct sp_gate_watch *w, uint64_t now)
         sp_metrics_add(w->gate->metrics, SP_METRIC_RELOADS_REFUSED, 1);
         return;
     }
-    pthread_mutex_lock(&w->lock);
-    struct sp_gate *old = w->gate;
-    w->gate = fresh;
-    pthread_mutex_unlock(&w->lock);
+    struct sp_gate *old = swap(w, fresh);
     if (!is_same_files(old, fresh)) /* else `now' stands, so that a change since then is seen */
         w->loaded = stamp_of(fresh, w->conf_path);
     retire(w, old);
@@ -176,25 +198,26 @@ static bool wait_interval(struct sp_gate_watch *w)
     return goes_on;
 }
 
-/* The scanner has another engine: the ISTag says so from now on, and what the old one called clean is no longer known. */
-static void follow_engine(const struct sp_gate *gate)
+/* Of another engine the ISTag tells from now on, and what the old one called clean is no longer known. */
+static void follow_scanner(struct sp_gate_watch *w)
 {
+    const struct sp_gate *gate = w->gate;
     char path[PATH_MAX];
-    uint64_t engine;
+    struct sp_board_view view = { 0 };
     if (snprintf(path, sizeof(path), "%s/%s", gate->conf->run_dir, BOARD_NAME) >= (int) sizeof(path))
         return;
-    if (sp_board_engine(path, &engine) && engine != sp_metrics_engine(gate->metrics))
-        sp_metrics_set_engine(gate->metrics, engine);
+    if (sp_board_peek(path, &view) && view.engine != sp_metrics_engine(gate->metrics))
+        sp_metrics_set_engine(gate->metrics, view.engine);
+    atomic_store_explicit(&w->has_long_scans, view.long_scans > 0, memory_order_relaxed);
 }
 
-/* Only this thread writes w->gate, so it may read it without the lock. */
 static void *watch_files(void *arg)
 {
     struct sp_gate_watch *w = arg;
     uint64_t last = w->loaded;
     while (wait_interval(w)) {
         release_retired(w, false);
-        follow_engine(w->gate);
+        follow_scanner(w);
         const uint64_t now = stamp_of(w->gate, w->conf_path);
         if (now != w->loaded && now == last) /* quiet for an interval: whoever writes has finished */
             reload(w, now);
@@ -225,13 +248,13 @@ static void begin(struct sp_gate_watch *w)
 {
     pthread_mutex_lock(&w->lock);
     if (w->thread_pid != getpid()) {
+        sp_gate_begin_ids(w->gate); /* before there is a thread that may swap it */
         sigset_t all, before; /* signals are the server's */
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         const int failed = pthread_create(&w->thread, NULL, watch_files, w);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         w->has_thread = !failed;
-        sp_gate_begin_ids(w->gate);
         if (failed)
             sp_log(&w->log, SP_LOG_ERROR, "changes of the configuration will not be seen, no thread: %s", strerror(failed));
         w->thread_pid = getpid();
@@ -286,7 +309,8 @@ void sp_gate_watch_free(struct sp_gate_watch **watch)
     if (w->mark)
         munmap(w->mark, 1);
     release_retired(w, true);
-    sp_gate_release(&w->gate);
+    struct sp_gate *gate = w->gate;
+    sp_gate_release(&gate);
     pthread_cond_destroy(&w->stop);
     pthread_mutex_destroy(&w->lock);
     free(w->conf_path);
@@ -298,8 +322,14 @@ struct sp_gate *sp_gate_watch_acquire(struct sp_gate_watch *w)
 {
     if (!has_begun(w))
         begin(w);
-    pthread_mutex_lock(&w->lock);
-    struct sp_gate *gate = sp_gate_acquire(w->gate);
-    pthread_mutex_unlock(&w->lock);
+    atomic_uint *asking = &w->askers[(unsigned) sched_getcpu() % SHARDS].n;
+    atomic_fetch_add(asking, 1);
+    struct sp_gate *gate = sp_gate_acquire(atomic_load(&w->gate));
+    atomic_fetch_sub(asking, 1);
     return gate;
+}
+
+bool sp_gate_watch_has_long_scans(const struct sp_gate_watch *w)
+{
+    return atomic_load_explicit(&w->has_long_scans, memory_order_relaxed);
 }

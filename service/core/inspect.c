@@ -99,9 +99,11 @@ void sp_txn_free(struct sp_txn **txn_p)
 
 static bool has_own_field(const struct sp_message *msg)
 {
-    for (size_t i = 0; i < msg->n_fields; i++)
-        if (sp_str_starts_nocase(msg->fields[i].name, SP_STR(OWN_PREFIX)))
+    for (size_t i = 0; i < msg->n_fields; i++) {
+        struct sp_str name = msg->fields[i].name;
+        if (name.n > 0 && (name.p[0] | 0x20) == 'x' && sp_str_starts_nocase(name, SP_STR(OWN_PREFIX)))
             return true;
+    }
     return false;
 }
 

@@ -15,9 +15,11 @@
 #define FIRST_CAP 32 /* fields of an ordinary head, so that most heads allocate once */
 #define STATUS_DIGITS 3
 
+/* Asked of many bytes, of which few are as low as a blank: that is the first question. */
 static bool is_space(char c)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+    unsigned char u = (unsigned char) c;
+    return u <= ' ' && (u == ' ' || (u >= '\t' && u <= '\r'));
 }
 
 static bool is_digit(char c)
@@ -116,9 +118,9 @@ static void set_authority(struct sp_message *msg, struct sp_str authority)
 /* Splits "authority/path": what starts at the first of "/?#" is the path. */
 static void set_authority_and_path(struct sp_message *msg, struct sp_str s)
 {
-    size_t n = 0;
-    while (n < s.n && s.p[n] != '/' && s.p[n] != '?' && s.p[n] != '#')
-        n++;
+    size_t n = find(s, '/');
+    n = find(slice(s, 0, n), '?');
+    n = find(slice(s, 0, n), '#');
     set_authority(msg, slice(s, 0, n));
     msg->path = from(s, n);
 }

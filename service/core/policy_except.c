@@ -224,9 +224,8 @@ const struct sp_exception *sp_exceptions_get(const struct sp_exceptions *excepti
 static void find_hosts(const struct sp_exceptions *all, const struct sp_named *named, uint64_t found[SP_EXCEPTION_WORDS])
 {
     for (size_t k = 0; k < named->keys.n; k++) {
-        struct sp_domain_key key = named->keys.keys[k];
-        for (size_t at = key.a % all->n_slots; !is_free(&all->slots[at]); at = (at + 1) % all->n_slots)
-            if (all->slots[at].key.a == key.a && all->slots[at].key.b == key.b)
+        for (size_t at = named->keys.halves[k] % all->n_slots; !is_free(&all->slots[at]); at = (at + 1) % all->n_slots)
+            if (sp_domain_keys_are(&named->keys, k, all->slots[at].key))
                 set_bit(found, all->slots[at].item);
     }
 }

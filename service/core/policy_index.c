@@ -2,9 +2,12 @@
  * the target, bytes in the value of a common field, a method. That is the rule's mark; where one of several is needed, it has several.
  * One walk over the head finds the marks that are there and, by them, the rules; those that have no mark are always tested.
  *
- * Marks are found by a hash of their first bytes, without regard to case, and may be found where they are not quite (a name that
+ * Marks are found by a hash of some bytes of them, without regard to case, and may be found where they are not quite (a name that
  * only begins like the one that is asked for): a mark only saves work, the conditions of the rule decide. Rules come out as a bit
- * set, in the order of the files, so the answer is the same as if every rule had been tested in turn. */
+ * set, in the order of the files, so the answer is the same as if every rule had been tested in turn.
+ *
+ * Where all marks are long, not every byte of a text is looked at: of marks with at least 4 + k bytes, k + 1 pieces of 4 bytes are known,
+ * each one byte further on, and wherever the mark stands, one of them is at a multiple of k + 1. */
 #include "config.h"
 
 #include "policy_priv.h"
@@ -13,8 +16,9 @@
 #include <string.h>
 
 #define WORD_BITS 64
-#define KEY_BYTES 4 /* the first of a mark; shorter ones are of no use */
-#define BUCKET_BITS 10
+#define KEY_BYTES 4 /* of a mark, by which it is found; shorter ones are of no use */
+#define STEP_MAX 8  /* bytes from one place that is looked at to the next */
+#define BUCKET_BITS 11
 #define BUCKETS (1u << BUCKET_BITS)
 
 enum place {
@@ -33,7 +37,14 @@ struct mark {
     struct sp_str text; /* borrowed from a condition of a rule */
     unsigned field;     /* PLACE_VALUE: the mark of the field's name; else 0 */
     unsigned values;    /* PLACE_NAME: a mark without text, whose set has all rules with a mark in these values; 0: none */
-    unsigned next;      /* in the same bucket; 0 ends */
+    size_t shortest;    /* likewise: bytes of the shortest mark in these values */
+};
+
+/* A piece of a mark. Numbered from 1. */
+struct gram {
+    unsigned mark;
+    unsigned offset; /* of the piece */
+    unsigned next;   /* in the same bucket; 0 ends */
 };
 
 struct sp_index {
@@ -43,9 +54,11 @@ struct sp_index {
     uint64_t *sets; /* set 0: tested always */
     struct mark *marks;
     unsigned n_marks;
-    bool has_place[PLACE_COUNT]; /* a mark is looked for there */
-    unsigned char filter[BUCKETS]; /* in what places the bucket has marks: nearly every byte of a head is compared with this alone */
-    unsigned buckets[BUCKETS]; /* by the first bytes: a mark, or 0 */
+    struct gram *grams;
+    unsigned n_grams;
+    size_t shortest[PLACE_COUNT]; /* bytes of the shortest mark that is looked for there; 0: none is. But for PLACE_VALUE */
+    unsigned char filter[BUCKETS]; /* in what places the bucket has marks: nearly all of a head is compared with this alone */
+    unsigned buckets[BUCKETS]; /* by the bytes: a gram, or 0 */
 };
 
 /* --- building -------------------------------------------------------------------------------------------------------- */
@@ -66,24 +79,50 @@ static unsigned add_mark(struct sp_index *index, enum place place, unsigned fiel
 {
     unsigned m = ++index->n_marks;
     index->marks[m] = (struct mark){ .place = place, .field = field, .text = text };
-    index->has_place[place] = true;
     return m;
+}
+
+static void add_gram(struct sp_index *index, unsigned m, unsigned offset)
+{
+    const struct mark *mark = &index->marks[m];
+    unsigned at = bucket_of(mark->text.p + offset);
+    index->grams[++index->n_grams] = (struct gram){ m, offset, index->buckets[at] };
+    index->buckets[at] = index->n_grams;
+    index->filter[at] |= (unsigned char) (1u << mark->place);
+}
+
+static size_t shortest_of(const struct sp_index *index, enum place place, unsigned field)
+{
+    return field != 0 ? index->marks[field].shortest : index->shortest[place];
+}
+
+/* shortest is not 0. */
+static size_t step_of(size_t shortest)
+{
+    return shortest - KEY_BYTES < STEP_MAX ? shortest - KEY_BYTES + 1 : STEP_MAX;
+}
+
+/* The other pieces of all marks, once it is known how far apart one looks. */
+static void add_other_grams(struct sp_index *index)
+{
+    for (unsigned m = 1; m <= index->n_marks; m++) {
+        const size_t shortest = shortest_of(index, index->marks[m].place, index->marks[m].field);
+        const size_t step = index->marks[m].text.n > 0 && shortest > 0 ? step_of(shortest) : 1;
+        for (unsigned offset = 1; offset < step; offset++)
+            add_gram(index, m, offset);
+    }
 }
 
 /* The mark of that text; a new one if there is none. */
 static unsigned mark_of(struct sp_index *index, enum place place, unsigned field, struct sp_str text)
 {
-    unsigned at = bucket_of(text.p);
-    unsigned *bucket = &index->buckets[at];
-    for (unsigned m = *bucket; m != 0; m = index->marks[m].next) {
-        const struct mark *mark = &index->marks[m];
+    for (unsigned g = index->buckets[bucket_of(text.p)]; g != 0; g = index->grams[g].next) {
+        const struct mark *mark = &index->marks[index->grams[g].mark];
         if (mark->place == place && mark->field == field && sp_str_equal_nocase(mark->text, text))
-            return m;
+            return index->grams[g].mark;
     }
     unsigned m = add_mark(index, place, field, text);
-    index->marks[m].next = *bucket;
-    *bucket = m;
-    index->filter[at] |= (unsigned char) (1u << place);
+    add_gram(index, m, 0);
     return m;
 }
 
@@ -152,8 +191,13 @@ static enum worth worth_of(const struct sp_cond *cond)
 
 static void index_literals(struct sp_index *index, enum place place, unsigned field, const struct sp_cond *cond, size_t bit)
 {
-    for (size_t i = 0; i < sp_pattern_count_literals(cond->pattern); i++)
-        set_bit(index, mark_of(index, place, field, sp_pattern_literal(cond->pattern, i)), bit);
+    for (size_t i = 0; i < sp_pattern_count_literals(cond->pattern); i++) {
+        struct sp_str text = sp_pattern_literal(cond->pattern, i);
+        size_t *shortest = field != 0 ? &index->marks[field].shortest : &index->shortest[place];
+        set_bit(index, mark_of(index, place, field, text), bit);
+        if (*shortest == 0 || text.n < *shortest)
+            *shortest = text.n;
+    }
 }
 
 static void index_value(struct sp_index *index, const struct sp_cond *cond, size_t bit)
@@ -231,11 +275,13 @@ struct sp_index *sp_index_new(const struct sp_policy *policy, enum sp_stage stag
     }
     index->n_words = index->n_rules / WORD_BITS + 1;
     index->marks = calloc(max_marks, sizeof(*index->marks));
+    index->grams = calloc(max_marks, STEP_MAX * sizeof(*index->grams));
     index->sets = calloc(max_marks, index->n_words * sizeof(*index->sets));
-    if (!index->marks || !index->sets)
+    if (!index->marks || !index->grams || !index->sets)
         goto fail;
     for (size_t bit = 0; bit < index->n_rules; bit++)
         index_rule(index, &policy->rules[index->rules[bit]], bit);
+    add_other_grams(index);
     return index;
 fail:
     sp_index_free(&index);
@@ -248,6 +294,7 @@ void sp_index_free(struct sp_index **index)
         return;
     free((*index)->rules);
     free((*index)->sets);
+    free((*index)->grams);
     free((*index)->marks);
     free(*index);
     *index = NULL;
@@ -273,38 +320,43 @@ static void look_into_values(const struct sp_index *index, unsigned name, struct
         find_in(index, PLACE_VALUE, name, value, candidates);
 }
 
-/* Adds the rules of all marks with which text begins. value: of the field, where text is its name. */
-static void find_at(const struct sp_index *index, enum place place, unsigned field, struct sp_str text, struct sp_str value,
+/* Adds the rules of all marks that text has a piece of at that place. value: of the field, where text is its name. */
+static void find_at(const struct sp_index *index, enum place place, unsigned field, struct sp_str text, size_t at, struct sp_str value,
     uint64_t *candidates)
 {
-    for (unsigned m = index->buckets[bucket_of(text.p)]; m != 0; m = index->marks[m].next) {
-        const struct mark *mark = &index->marks[m];
-        if (mark->place != place || mark->field != field || !sp_str_starts_nocase(text, mark->text))
+    for (unsigned g = index->buckets[bucket_of(text.p + at)]; g != 0; g = index->grams[g].next) {
+        const struct gram *gram = &index->grams[g];
+        const struct mark *mark = &index->marks[gram->mark];
+        if (mark->place != place || mark->field != field || gram->offset > at)
             continue;
-        add_set(index, m, candidates);
+        const size_t start = at - gram->offset;
+        if (!sp_str_starts_nocase((struct sp_str){ text.p + start, text.n - start }, mark->text))
+            continue;
+        add_set(index, gram->mark, candidates);
         if (mark->values != 0)
-            look_into_values(index, m, value, candidates);
+            look_into_values(index, gram->mark, value, candidates);
     }
 }
 
 static void find_in(const struct sp_index *index, enum place place, unsigned field, struct sp_str text, uint64_t *candidates)
 {
-    const size_t n_starts = text.n >= KEY_BYTES ? text.n - KEY_BYTES + 1 : 0;
-    for (size_t i = 0; i < n_starts; i++)
+    const size_t shortest = shortest_of(index, place, field);
+    if (shortest == 0 || text.n < shortest)
+        return;
+    const size_t n_starts = text.n - KEY_BYTES + 1, step = step_of(shortest);
+    for (size_t i = 0; i < n_starts; i += step)
         if (may_have(index, place, text.p + i))
-            find_at(index, place, field, (struct sp_str){ text.p + i, text.n - i }, SP_STR(""), candidates);
+            find_at(index, place, field, text, i, SP_STR(""), candidates);
 }
 
 static void find_in_target(const struct sp_index *index, struct sp_subject *subject, uint64_t *candidates)
 {
     const struct sp_message *request = subject->request;
     if (request->method.n >= KEY_BYTES)
-        find_at(index, PLACE_METHOD, 0, request->method, SP_STR(""), candidates);
-    if (index->has_place[PLACE_PATH])
-        find_in(index, PLACE_PATH, 0, request->path, candidates);
-    if (index->has_place[PLACE_HOST])
-        find_in(index, PLACE_HOST, 0, request->host, candidates);
-    if (index->has_place[PLACE_AUTHORITY])
+        find_at(index, PLACE_METHOD, 0, request->method, 0, SP_STR(""), candidates);
+    find_in(index, PLACE_PATH, 0, request->path, candidates);
+    find_in(index, PLACE_HOST, 0, request->host, candidates);
+    if (index->shortest[PLACE_AUTHORITY] > 0)
         find_in(index, PLACE_AUTHORITY, 0, sp_subject_authority(subject), candidates);
 }
 
@@ -316,7 +368,7 @@ size_t sp_index_find(const struct sp_index *index, struct sp_subject *subject, u
         find_in_target(index, subject, candidates);
     for (size_t i = 0; i < head->n_fields; i++)
         if (head->fields[i].name.n >= KEY_BYTES && may_have(index, PLACE_NAME, head->fields[i].name.p))
-            find_at(index, PLACE_NAME, 0, head->fields[i].name, head->fields[i].value, candidates);
+            find_at(index, PLACE_NAME, 0, head->fields[i].name, 0, head->fields[i].value, candidates);
     return index->n_words;
 }
 

@@ -3,6 +3,7 @@
 
 #include "sallyport/str.h"
 
+#include <stdint.h>
 #include <string.h>
 
 static unsigned char lower(char c)
@@ -11,9 +12,13 @@ static unsigned char lower(char c)
     return u >= 'A' && u <= 'Z' ? (unsigned char) (u | 0x20) : u;
 }
 
-static bool equal_nocase(const char *a, const char *b, size_t n)
+/* Mostly the case is the same too: so long, eight bytes are one step. */
+bool sp_bytes_equal_nocase(const char *a, const char *b, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    while (n - i >= sizeof(uint64_t) && memcmp(a + i, b + i, sizeof(uint64_t)) == 0)
+        i += sizeof(uint64_t);
+    for (; i < n; i++)
         if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     return true;
@@ -24,25 +29,10 @@ struct sp_str sp_str_from(const char *cstr)
     return cstr ? (struct sp_str){ cstr, strlen(cstr) } : (struct sp_str){ "", 0 };
 }
 
-bool sp_str_equal(struct sp_str a, struct sp_str b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool sp_str_equal_nocase(struct sp_str a, struct sp_str b)
-{
-    return a.n == b.n && equal_nocase(a.p, b.p, a.n);
-}
-
-bool sp_str_starts_nocase(struct sp_str s, struct sp_str prefix)
-{
-    return s.n >= prefix.n && equal_nocase(s.p, prefix.p, prefix.n);
-}
-
 bool sp_str_contains_nocase(struct sp_str s, struct sp_str needle)
 {
     for (size_t i = 0; i + needle.n <= s.n; i++)
-        if (equal_nocase(s.p + i, needle.p, needle.n))
+        if (sp_bytes_equal_nocase(s.p + i, needle.p, needle.n))
             return true;
     return false;
 }

@@ -57,25 +57,44 @@ static bool view_head(struct sp_message *msg, enum sp_message_kind kind, const c
     return !head || head->used == 0 || sp_message_init_lines(msg, kind, head->headers, (size_t) head->used) == SP_OK;
 }
 
-static struct sp_str icap_field(ci_request_t *req, const char *name)
+/* Of the ICAP head. One walk for all of them: c-icap's own search would be one for each. Of several of a name the first counts. */
+struct icap_fields {
+    struct sp_str client, name, user, sni;
+};
+
+static void read_icap_fields(const ci_headers_list_t *head, struct icap_fields *fields)
 {
-    size_t n = 0;
-    const char *value = ci_headers_value2(req->request_header, name, &n);
-    return value ? sp_str_trim((struct sp_str){ value, n }) : (struct sp_str){ "", 0 };
+    const struct { struct sp_str name, *value; } wanted[] = {
+        { SP_STR("X-Client-IP"), &fields->client },
+        { SP_STR("X-Client-Username"), &fields->name },
+        { SP_STR("X-Authenticated-User"), &fields->user },
+        { SP_STR("X-SNI"), &fields->sni },
+    };
+    for (int i = 1; i < head->used; i++) {
+        const char *line = head->headers[i];
+        if (line[0] != 'X' && line[0] != 'x')
+            continue;
+        struct sp_str text = sp_str_from(line);
+        for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
+            size_t n = wanted[k].name.n;
+            if (text.n > n && line[n] == ':' && !wanted[k].value->p && sp_str_starts_nocase(text, wanted[k].name))
+                *wanted[k].value = sp_str_trim_folded((struct sp_str){ line + n + 1, text.n - n - 1 });
+        }
+    }
 }
 
 enum sp_step bridge_head(struct bridge *b)
 {
     ci_request_t *req = b->req;
+    struct icap_fields fields = { 0 };
+    read_icap_fields(req->request_header, &fields);
     struct sp_txn_start start = {
         .direction = ci_req_type(req) == ICAP_RESPMOD ? SP_RESPMOD : SP_REQMOD,
-        .client = icap_field(req, "X-Client-IP"),
-        .user = icap_field(req, "X-Client-Username"),
+        .client = fields.client,
+        .user = fields.name.n > 0 ? fields.name : fields.user,
+        .sni = fields.sni, /* Squid: adaptation_meta X-SNI "%ssl::>sni"; "-" when there is none */
         .has_body = ci_req_hasbody(req),
     };
-    if (start.user.n == 0)
-        start.user = icap_field(req, "X-Authenticated-User");
-    start.sni = icap_field(req, "X-SNI"); /* Squid: adaptation_meta X-SNI "%ssl::>sni"; "-" when there is none */
     if (sp_str_equal(start.sni, SP_STR("-")))
         start.sni.n = 0;
     bool is_viewed = view_head(&b->request, SP_MESSAGE_REQUEST, ci_http_request_headers(req));

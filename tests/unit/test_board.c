@@ -222,35 +222,51 @@ END_TEST
 /* Only the engine of one that serves and lives. */
 START_TEST(engine_of_the_living)
 {
-    uint64_t engine = 5;
-    ck_assert(!sp_board_engine(path, &engine));
+    struct sp_board_view view = { .engine = 5 };
+    ck_assert(!sp_board_peek(path, &view));
     struct sp_board *board = create();
     board->engine_id = 7;
     board->state = SP_SCAND_SERVING;
-    ck_assert(!sp_board_engine(path, &engine)); /* nobody's */
+    ck_assert(!sp_board_peek(path, &view)); /* nobody's */
     const int64_t now_us = sp_clock_mono_us(), slack_us = SP_BOARD_STALE_US / 2;
     board->seen_us = now_us - SP_BOARD_STALE_US - 1; /* a dead one's */
-    ck_assert(!sp_board_engine(path, &engine));
+    ck_assert(!sp_board_peek(path, &view));
     board->seen_us = now_us + slack_us; /* from before the machine was started anew */
-    ck_assert(!sp_board_engine(path, &engine));
+    ck_assert(!sp_board_peek(path, &view));
     board->seen_us = now_us - SP_BOARD_STALE_US + slack_us;
     static const enum sp_scand_state silent[] = { SP_SCAND_LOADING, SP_SCAND_STOPPED };
     for (size_t i = 0; i < 2; i++) {
         board->state = silent[i];
-        ck_assert(!sp_board_engine(path, &engine));
+        ck_assert(!sp_board_peek(path, &view));
     }
-    ck_assert_uint_eq(engine, 5);
+    ck_assert_uint_eq(view.engine, 5);
     board->state = SP_SCAND_DEGRADED;
-    ck_assert(sp_board_engine(path, &engine) && engine == 7);
+    ck_assert(sp_board_peek(path, &view) && view.engine == 7);
     board->state = SP_SCAND_SERVING;
     board->engine_id = 8;
-    ck_assert(sp_board_engine(path, &engine) && engine == 8);
+    ck_assert(sp_board_peek(path, &view) && view.engine == 8);
     board->engine_id = 0;
-    ck_assert(!sp_board_engine(path, &engine));
+    ck_assert(!sp_board_peek(path, &view));
     close_board(board);
     write_file(100, "x", 1);
-    ck_assert(!sp_board_engine(path, &engine));
-    ck_assert_uint_eq(engine, 8);
+    ck_assert(!sp_board_peek(path, &view));
+    ck_assert_uint_eq(view.engine, 8);
+}
+END_TEST
+
+START_TEST(long_scans)
+{
+    struct sp_board *board = create();
+    struct sp_board_view view;
+    board->engine_id = 7;
+    board->state = SP_SCAND_SERVING;
+    board->seen_us = sp_clock_mono_us();
+    ck_assert(sp_board_peek(path, &view) && view.long_scans == 0);
+    board->workers[3].busy_since_us = board->seen_us - SP_BOARD_LONG_US;
+    board->workers[SP_BOARD_MAX_WORKERS - 1].busy_since_us = board->seen_us - 10 * SP_BOARD_LONG_US;
+    board->workers[5].busy_since_us = board->seen_us + (int64_t) 3600 * 1000000; /* one that has just begun */
+    ck_assert(sp_board_peek(path, &view) && view.long_scans == 2);
+    close_board(board);
 }
 END_TEST
 
@@ -297,6 +313,7 @@ int main(void)
     tcase_add_test(c, create_fails_with_a_text);
     tcase_add_test(c, counts_workers);
     tcase_add_test(c, engine_of_the_living);
+    tcase_add_test(c, long_scans);
     tcase_add_test(c, names_of_states);
     return unit_run("board", c);
 }

@@ -382,9 +382,51 @@ START_TEST(test_model)
 }
 END_TEST
 
+/* --- wherever it stands ---------------------------------------------------------------------------------------------- */
+
+#define SHORT_BYTES_MIN 4
+#define LONG_TEXT "abcdefghijklmnopqrst"
+#define SHORT_TEXT "zyxwvutsrqponmlkjihg"
+#define PLACES_RULES                                                                                                                       \
+    RULES(RULE("path-long", "request", "path = \"" LONG_TEXT "\";", "block") ","                                                           \
+        RULE("path-short", "request", "path = \"%.*s\";", "block") ","                                                                     \
+        RULE("value-long", "request", "when = ( { field = \"Cookie\"; value = \"" LONG_TEXT "\"; } );", "block") ","                       \
+        RULE("value-short", "request", "when = ( { field = \"Cookie\"; value = \"%.*s\"; } );", "block"))
+
+static void check_place(const struct sp_policy *policy, const char *rule, const char *path, const char *value)
+{
+    char head[200];
+    const int n = snprintf(head, sizeof(head), "GET /%s HTTP/1.1\r\nHost: h\r\nCookie: %s\r\n\r\n", path, value);
+    struct sp_head *parsed = parse(head, (size_t) n, SP_MESSAGE_REQUEST);
+    struct sp_policy_result result = decide(policy, sp_head_message(parsed));
+    ck_assert_msg(result.rule && strcmp(result.rule->id, rule) == 0, "%s: %s", rule, head);
+    sp_head_free(&parsed);
+}
+
+/* _i: bytes of the shorter of two texts, on which it hangs at what places of a path and of a value the index looks. */
+START_TEST(test_every_place)
+{
+    char rules[2000], with_short[80], with_long[80];
+    snprintf(rules, sizeof(rules), PLACES_RULES, _i, SHORT_TEXT, _i, SHORT_TEXT);
+    struct sp_policy *policy = policy_of(rules, NULL);
+    for (int before = 0; before <= 20; before++) {
+        for (int behind = 0; behind <= 2; behind++) {
+            snprintf(with_short, sizeof(with_short), "%.*s%.*s%.*s", before, "....................", _i, SHORT_TEXT, behind, "..");
+            snprintf(with_long, sizeof(with_long), "%.*s" LONG_TEXT "%.*s", before, "....................", behind, "..");
+            check_place(policy, "path-short", with_short, "c=d");
+            check_place(policy, "path-long", with_long, "c=d");
+            check_place(policy, "value-short", "", with_short);
+            check_place(policy, "value-long", "", with_long);
+        }
+    }
+    sp_policy_free(&policy);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("policy_order");
     tcase_add_loop_test(tc, test_model, 0, 12);
+    tcase_add_loop_test(tc, test_every_place, SHORT_BYTES_MIN, (int) strlen(LONG_TEXT) + 1);
     return unit_run("policy_order", tc);
 }
