@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "bridge.h"
+#include "turn.h"
 
 #include <c_icap/cfg_param.h>
 #include <c_icap/debug.h>
@@ -17,7 +18,6 @@
 #include "sallyport/log.h"
 
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,15 +133,6 @@ static void ping_scanner(const struct sp_gate *gate)
     report(SP_LOG_WARN, text);
 }
 
-/* A thread here that wakes up would push a scan aside that is about to end, and then wait for just such scans: measured, a
- * tenth to a fifth of the processor at full load. Batch scheduling lets it wait its turn. Children inherit it. */
-static void yield_to_scans(void)
-{
-    const struct sched_param param = { .sched_priority = 0 };
-    if (sched_setscheduler(0, SCHED_BATCH, &param) < 0)
-        report(SP_LOG_NOTICE, "batch scheduling is not allowed here: a little slower under full load");
-}
-
 static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *server)
 {
     const char *path = module.conf_path ? module.conf_path : sp_conf_default_path();
@@ -162,7 +153,8 @@ static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *s
         return CI_ERROR;
     }
     ci_service_set_max_connections(xdata, server->MAX_SERVERS * server->THREADS_PER_CHILD);
-    yield_to_scans();
+    if (!turn_set_up())
+        report(SP_LOG_NOTICE, "batch scheduling is not allowed here: a little slower under full load");
     setenv(SERVED_MARK, "1", 1);
     return CI_OK;
 }
@@ -180,6 +172,7 @@ static void *init_request_data(ci_request_t *req)
 {
     if (!module.watch)
         return NULL;
+    turn_choose(sp_gate_watch_has_long_scans(module.watch));
     struct sp_gate *gate = sp_gate_watch_acquire(module.watch);
     refresh_istag(gate); /* before OPTIONS is answered too */
     struct bridge *b = ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(&gate, req);

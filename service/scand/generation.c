@@ -6,6 +6,7 @@
 
 #include "child.h"
 #include "engine.h"
+#include "gentle.h"
 #include "loader.h"
 #include "sandbox.h"
 #include "scratch.h"
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -242,7 +242,8 @@ static void lower_long(struct generation *g)
         if (member->is_lowered || since_us == 0 || (since_us > long_us && !is_huge))
             continue;
         member->is_lowered = true;
-        setpriority(PRIO_PROCESS, (id_t) member->pid, LONG_SCAN_NICE);
+        if (!sp_gentle(member->pid, LONG_SCAN_NICE))
+            sp_log(g->env->log, SP_LOG_DEBUG, "a long scan goes on at normal priority: %s", strerror(errno));
     }
 }
 

@@ -1,16 +1,16 @@
 /* A process that has lowered its priority may not raise it again without a privilege, and its children inherit it. But in Linux
- * each thread has a priority of its own: so the engine is loaded in a thread that is idle class for processor and disk, and the
+ * each thread has a priority of its own: so the engine is loaded in a thread that is last in turn for processor and disk, and the
  * workers are forked from the one that has waited for it. */
 #include "config.h"
 
 #include "loader.h"
 
 #include "builtin.h"
+#include "gentle.h"
 #include "hugepages.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +18,7 @@
 #define STACK_BYTES (8u * 1024 * 1024) /* what a main thread commonly has: libclamav recurses */
 #define IOPRIO_WHO_THREAD 1            /* ioprio_set has no header: WHO_PROCESS, which means a thread, as for nice */
 #define IOPRIO_IDLE (3 << 13)
+#define LAST 19 /* the nicest there is */
 #define PERCENT 100
 
 struct load {
@@ -30,8 +31,7 @@ struct load {
 /* Failures do not matter: then it loads at normal priority. */
 static void become_gentle(const struct sp_log *log)
 {
-    const struct sched_param none = { 0 };
-    if (sched_setscheduler(0, SCHED_IDLE, &none) < 0)
+    if (!sp_gentle(0, LAST))
         sp_log(log, SP_LOG_DEBUG, "loading at normal priority: %s", strerror(errno));
     if (syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, IOPRIO_IDLE) < 0)
         sp_log(log, SP_LOG_DEBUG, "loading at normal priority of the disk: %s", strerror(errno));

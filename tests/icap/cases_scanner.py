@@ -190,6 +190,31 @@ def workers_grow(stack):
             expect_clean(job.result(), HEAD, samples.slow(40 + i), False)
 
 
+def eager_threads(stack):
+    """How many threads of c-icap push others aside when they wake up."""
+    top = stack.cicap.process.pid
+    tasks = [int(task) for pid in [top] + proc.children(top) for task in os.listdir("/proc/%d/task" % pid)]
+    return sum(os.sched_getscheduler(task) != os.SCHED_BATCH for task in tasks)
+
+
+def makes_way(stack):
+    """The server's threads do not push scans aside when they wake up; but they do not wait for one that is long."""
+    with stack.client() as client:
+        def eager():
+            scan_clean(client)
+            return eager_threads(stack)
+        equal(eager(), 0, "eager threads before any long scan")
+        job = Background(stack, samples.slow(44))
+        held = busy_worker(stack)
+        os.kill(held, signal.SIGSTOP)
+        try:
+            await_true(lambda: eager() > 0, 20, "a thread not to wait for a long scan", 0.1)
+        finally:
+            os.kill(held, signal.SIGCONT)
+        job.result()
+        await_true(lambda: eager() == 0, 20, "the thread to wait its turn again", 0.1)
+
+
 def limits(stack):
     """What the engine may not look at in full has the outcome limit; what it cannot open is encrypted."""
     with stack.client() as client:
@@ -297,7 +322,7 @@ def deadline_cases(stack):
 
 
 def growing_cases(stack):
-    return [("scand: workers grow", workers_grow, stack)]
+    return [("scand: c-icap makes way", makes_way, stack), ("scand: workers grow", workers_grow, stack)]
 
 
 def lenient_cases(stack):
