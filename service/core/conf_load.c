@@ -441,6 +441,9 @@ static void validate(struct loader *l)
     check_ranges(l);
     if (l->faults > 0)
         return; /* a value that was refused left its default, which says nothing about the others */
+    if (conf->stop_wait_ms > 0)
+        check_order(l, SP_OPTION_OF_stop_notice_ms, conf->stop_notice_ms, SP_OPTION_OF_stop_wait_ms, conf->stop_wait_ms,
+            "the notice is part of the wait");
     check_order(l, SP_OPTION_OF_scan_workers, conf->scan_workers, SP_OPTION_OF_scan_max_workers, conf->scan_max_workers,
         "workers at start are part of the most");
     check_order(l, SP_OPTION_OF_max_object_size, conf->max_object_size, SP_OPTION_OF_scan_max_file_size, conf->scan_max_file_size,

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "bridge.h"
+#include "drain.h"
 #include "turn.h"
 
 #include <c_icap/cfg_param.h>
@@ -28,6 +29,7 @@
 #define TICK_MS 100 /* how often a reply that trickles moves */
 #define WATCH_MS 250 /* how often changes of the configuration are looked for */
 #define EXIT_BAD_SETUP 2
+#define HEALTH_ARGUMENT "health"
 
 /* Set in the environment once this server has served: on c-icap's `reconfigure` (modules are unloaded and loaded again,
  * statics do not survive) a bad file must not end the running server. */
@@ -90,9 +92,17 @@ static int set_config(const char *directive, const char **argv, void *unused)
     return module.conf_path != NULL;
 }
 
+/* OPTIONS .../sallyport?health fails while the server stops. Without the word it does not: a Squid that asks just then, by way of a
+ * balancer, would give up on all that the balancer has. */
+static int answer_health(ci_request_t *req)
+{
+    return drain_is_on() && strcmp(req->args, HEALTH_ARGUMENT) == 0 ? CI_ERROR : CI_OK;
+}
+
 static int init_service(ci_service_xdata_t *xdata, struct ci_server_conf *server)
 {
     (void) server;
+    ci_service_add_option_handler(xdata, "health", answer_health);
     ci_service_set_preview(xdata, PREVIEW_BYTES);
     ci_service_set_transfer_preview(xdata, "*");
     ci_service_enable_204(xdata);
@@ -147,7 +157,8 @@ static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *s
     sp_gate_tell(gate, &module_log);
     ping_scanner(gate);
     refresh_istag(gate);
-    if (sp_gate_watch_new(path, WATCH_MS, &module_log, &gate, &module.watch) != SP_OK) {
+    const bool has_drain = drain_set_up(gate->conf, (unsigned) server->MAX_SERVERS, &module_log);
+    if (sp_gate_watch_new(path, WATCH_MS, &module_log, &gate, &module.watch) != SP_OK || !has_drain) {
         report(SP_LOG_ERROR, "out of memory");
         stop_if_starting();
         return CI_ERROR;
@@ -161,6 +172,7 @@ static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *s
 
 static void close_service(void)
 {
+    drain_tear_down();
     sp_gate_watch_free(&module.watch);
     free(module.conf_path);
     module.conf_path = NULL;
@@ -168,8 +180,16 @@ static void close_service(void)
 
 /* --- one transaction ------------------------------------------------------------------------------------------------- */
 
+/* Before a reply's head is made: c-icap then says so in it. */
+static void close_if_stopping(ci_request_t *req)
+{
+    if (drain_is_on())
+        req->keepalive = 0;
+}
+
 static void *init_request_data(ci_request_t *req)
 {
+    close_if_stopping(req);
     if (!module.watch)
         return NULL;
     turn_choose(sp_gate_watch_has_long_scans(module.watch));
@@ -177,12 +197,15 @@ static void *init_request_data(ci_request_t *req)
     refresh_istag(gate); /* before OPTIONS is answered too */
     struct bridge *b = ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(&gate, req);
     sp_gate_release(&gate);
+    if (b)
+        drain_begin();
     return b;
 }
 
 static void release_request_data(void *p)
 {
     bridge_free(bridge_of(p));
+    drain_end();
 }
 
 /* The head is decided. What c-icap must do next: 204, or CONTINUE, which lets the rest of the body come (and pass through or
@@ -240,6 +263,7 @@ static int end_of_data(ci_request_t *req)
     enum sp_step step = sp_txn_complete(b->txn);
     if (step == SP_STEP_SCAN)
         step = sp_txn_wait(b->txn, -1);
+    close_if_stopping(req);
     if (step == SP_STEP_CUT)
         return CI_MOD_ERROR; /* c-icap ends the connection */
     if (b->is_replied)

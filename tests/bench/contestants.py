@@ -271,6 +271,7 @@ class Sallyport(CIcap):
                 f'catalogue = "{source}/etc/catalogue";\n'
                 f'page_template = "{source}/etc/templates/block.html";\n'
                 f'log : {{ file = "{self.dir}/decisions.log"; }};\n'
+                'stop : { wait = "0s"; };\n'
                 f'spool : {{ dir = "{self.dir}/spool"; }};\n'
                 f'scan : {{ database = [ "{self.bench.database}" ]; {self.scan_options} }};\n'
                 f'lists = ( {{ name = "bench"; file = "{self.dir}/domains.txt"; category = "anonymous-proxy"; action = "block"; }} );\n'

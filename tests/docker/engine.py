@@ -20,10 +20,10 @@ import tarfile
 import time
 
 import proc
-from report import Failure
+from report import BUSY, Failure
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
-START_SECONDS, STOP_SECONDS = 30, 30
+START_SECONDS, STOP_SECONDS = 20 * BUSY, 30
 BASE = "debian:bookworm-slim"
 SOURCES = "/etc/apt/sources.list.d/debian.sources"
 BUILD_NETWORK = ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"]
@@ -64,9 +64,11 @@ class Engine:
         self.socket = os.path.join(directory, "docker.sock")
         self.log = os.path.join(directory, "dockerd.log")
         self.daemon = None
-        # /usr/bin first: another client of the same name must not get in between.
+        # /usr/bin first: another client of the same name must not get in between. Compose attaches by that client, as it does for people:
+        # without it (COMPOSE_INTERACTIVE_NO_CLI) it loses output that is not read at once.
         self.env = dict(os.environ, DOCKER_HOST="unix://" + self.socket, PATH="/usr/bin:/usr/sbin:/bin:/sbin", HOME=directory,
-                        DOCKER_CONFIG=os.path.join(directory, "config"), COMPOSE_INTERACTIVE_NO_CLI="1")
+                        DOCKER_CONFIG=os.path.join(directory, "config"))
+        self.env.pop("COMPOSE_INTERACTIVE_NO_CLI", None)
         proc.watch(self)
 
     def start(self, options=()):
@@ -118,7 +120,7 @@ class Engine:
     # --- commands ----------------------------------------------------------------------------------------------------------
 
     def run(self, *argv, cwd=None, seconds=60, check=True):
-        done = subprocess.run(argv, env=self.env, cwd=cwd, capture_output=True, timeout=seconds)
+        done = subprocess.run(argv, env=self.env, cwd=cwd, capture_output=True, timeout=BUSY * seconds)
         if check and done.returncode:
             raise Failure("%s: status %d: %s" % (" ".join(argv), done.returncode, (done.stdout + done.stderr)[-800:].decode("utf-8", "replace")))
         return done

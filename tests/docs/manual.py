@@ -12,7 +12,7 @@ import sys
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PLACES = {"SP_RUN_DIR": "/run/sallyport", "SP_SYSCONF_DIR": "/etc/sallyport", "SP_LOG_DIR": "/var/log/sallyport",
           "SP_SPOOL_DIR": "/var/spool/sallyport", "SP_DATABASE_DIR": "/var/lib/clamav"}
-HEADINGS = {"": "GENERAL", "log": "LOG", "spool": "SPOOL", "scan": "SCANNER", "cache": "CACHE", "decode": "CONTENT CODINGS",
+HEADINGS = {"": "GENERAL", "stop": "STOPPING", "log": "LOG", "spool": "SPOOL", "scan": "SCANNER", "cache": "CACHE", "decode": "CONTENT CODINGS",
             "ranges": "PARTS OF OBJECTS"}
 SIZES = (("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10))
 TIMES = (("d", 86400000), ("h", 3600000), ("m", 60000), ("s", 1000))

@@ -324,6 +324,7 @@ class Stack:
             "scan.database": [self.database], "scan.workers": 2, "scan.max_workers": 4,
             "hold_time": "60s",  # a page however slow the machine is
             "cache.size": 0,  # what a case sends is scanned, whatever the cases before it sent
+            "stop.wait": "0s",  # nothing is under way when a case stops c-icap; tests/icap/cases_stop.py is about the rest
         }
         merged.update(self.options)
         return {k: v for k, v in merged.items() if v is not None}
