@@ -28,7 +28,7 @@ def tiny_run():
     """One short run; its output, JSON and chart."""
     env = dict(os.environ, **TINY)
     with tempfile.TemporaryDirectory(prefix="sallyport-bench.") as out:
-        done = subprocess.run([sys.executable, os.path.join(HERE, "run")], env=dict(env, BENCH_OUT=out), capture_output=True, text=True, timeout=100,
+        done = subprocess.run([sys.executable, os.path.join(HERE, "run")], env=dict(env, BENCH_OUT=out), capture_output=True, text=True, timeout=240,
                               check=False)
         want(os.path.exists(os.path.join(out, "bench.json")), "no result, status %d: %s" % (done.returncode, (done.stdout + done.stderr)[-600:]))
         with open(os.path.join(out, "bench.json"), encoding="utf-8") as f:

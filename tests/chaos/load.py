@@ -183,7 +183,7 @@ class Load:
     def _tell_reasons(self):
         counts = {}
         for row in self.stack.log_lines() if self.outcomes() else []:
-            if row["outcome"] in NO_VERDICT:
+            if row.get("outcome") in NO_VERDICT:  # a line that says how many were lost has none
                 text = "%s: %s" % (row["outcome"], row.get("reason"))
                 counts[text] = counts.get(text, 0) + 1
         for text, n in sorted(counts.items()):

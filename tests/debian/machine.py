@@ -12,7 +12,7 @@ import time
 
 import proc
 from debianroot import ENTER, PATH, DebianRoot
-from report import Failure
+from report import BUSY, Failure
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GROUPS = "/sys/fs/cgroup"
@@ -52,7 +52,7 @@ class Machine(DebianRoot):
             self.popen = subprocess.Popen(["unshare", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--net", "--fork", "--kill-child",
                                            os.path.join(HERE, "boot"), self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                           preexec_fn=self._enter_groups)
-        if not self._await_boot(60):
+        if not self._await_boot(30 * BUSY):
             with open(self.log_path, errors="replace") as f:
                 self.why_not = "systemd does not start here: " + f.read().strip()[-300:].replace("\n", " | ")
             self.halt()
@@ -80,7 +80,7 @@ class Machine(DebianRoot):
             enter = ["nsenter", "-t", str(self.init), "-m", "-p", "-n", "-u", "-i", "-C", "--"]
         else:
             enter = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh", self.root]
-        return subprocess.run(enter + list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, env=env)
+        return subprocess.run(enter + list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BUSY * seconds, env=env)
 
     def must(self, *argv, seconds=120):
         run = self.run(*argv, seconds=seconds)
@@ -95,7 +95,7 @@ class Machine(DebianRoot):
     def beside(self, *argv, seconds=60):
         """A program of this machine in the other one's network."""
         run = subprocess.run(["nsenter", "-t", str(self.init), "-n", "--"] + list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                             timeout=seconds)
+                             timeout=BUSY * seconds)
         if run.returncode != 0:
             raise Failure("%s: status %d, %s" % (" ".join(argv)[:200], run.returncode, (run.stdout + run.stderr)[-900:]))
         return run.stdout

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 
 import proc
-from report import Failure
+from report import BUSY, Failure
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SCRIPTS = "/usr/share/debootstrap/scripts/"
@@ -108,8 +108,9 @@ class DebianRoot:
         if other:
             wanted += sources(other)[:1]
         script = [] if os.path.exists(SCRIPTS + self.suite) else [SCRIPTS + "sid"]  # a suite that this debootstrap has not heard of
-        self._host(["debootstrap", "--variant=minbase", "--keyring=" + KEYRING, "--include=" + ",".join(("ca-certificates",) + include),
-                    self.suite, self.root, wanted[0][0]] + script, 300)
+        # In namespaces of its own: what it mounts and starts is gone with it, however it ends.
+        self._host(["unshare", "--mount", "--pid", "--fork", "--kill-child", "debootstrap", "--variant=minbase", "--keyring=" + KEYRING,
+                    "--include=" + ",".join(("ca-certificates",) + include), self.suite, self.root, wanted[0][0]] + script, 300)
         self.write("/etc/apt/sources.list", "".join("deb [signed-by=%s] %s %s %s\n" % ((KEYRING,) + row) for row in wanted))
         self.write("/etc/apt/apt.conf.d/99test", SETTINGS)
         for name in ("/etc/resolv.conf", "/etc/hosts"):
@@ -131,7 +132,8 @@ class DebianRoot:
         return self._host(["unshare"] + namespaces + ["--fork", "--kill-child", "sh", "-c", script, "sh", self.root] + list(argv), seconds, env)
 
     def _host(self, argv, seconds, env=None):
-        run = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, env=env)
+        """seconds: enough on a quiet machine."""
+        run = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BUSY * seconds, env=env)
         if run.returncode != 0:
             raise Failure("%s: status %d, %s" % (" ".join(argv[:3]), run.returncode, (run.stdout + run.stderr)[-900:]))
         return run.stdout
