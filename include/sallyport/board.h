@@ -89,7 +89,7 @@ struct sp_board_view {
 /* False, and *view_out is left alone, if none serves: what a dead one left on its board counts for SP_BOARD_STALE_US at most. Goes by
  * the time alone: in another container the process id says nothing. */
 #define SP_BOARD_STALE_US 10000000
-#define SP_BOARD_LONG_US 100000
+#define SP_BOARD_LONG_US 50000
 bool sp_board_peek(const char *path, struct sp_board_view *view_out) SP_MUST_CHECK;
 
 /* "landlock abi 7, seccomp, no_new_privs, limits; scratch tmpfs 512M"; what is missing is said too: "no landlock". */

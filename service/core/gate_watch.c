@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define BOARD_NAME "scand.stat"
+#define LOOK_MS 50 /* how often the scanner is looked at: so long small objects may wait behind a long scan that has begun */
 #define MS_PER_S 1000
 #define NS_PER_MS 1000000
 #define NS_PER_S 1000000000
@@ -179,13 +180,13 @@ static void reload(struct sp_gate_watch *w, uint64_t now)
     sp_gate_tell(fresh, &w->log);
 }
 
-/* Waits one interval. False when the watch ends. */
-static bool wait_interval(struct sp_gate_watch *w)
+/* False when the watch ends. */
+static bool wait_ms(struct sp_gate_watch *w, unsigned ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += w->poll_ms / MS_PER_S;
-    until.tv_nsec += (long) (w->poll_ms % MS_PER_S) * NS_PER_MS;
+    until.tv_sec += ms / MS_PER_S;
+    until.tv_nsec += (long) (ms % MS_PER_S) * NS_PER_MS;
     if (until.tv_nsec >= NS_PER_S) {
         until.tv_sec++;
         until.tv_nsec -= NS_PER_S;
@@ -214,10 +215,14 @@ static void follow_scanner(struct sp_gate_watch *w)
 static void *watch_files(void *arg)
 {
     struct sp_gate_watch *w = arg;
+    const unsigned step_ms = w->poll_ms < LOOK_MS ? w->poll_ms : LOOK_MS;
     uint64_t last = w->loaded;
-    while (wait_interval(w)) {
-        release_retired(w, false);
+    for (unsigned waited_ms = step_ms; wait_ms(w, step_ms); waited_ms += step_ms) {
         follow_scanner(w);
+        if (waited_ms < w->poll_ms)
+            continue;
+        waited_ms = 0;
+        release_retired(w, false);
         const uint64_t now = stamp_of(w->gate, w->conf_path);
         if (now != w->loaded && now == last) /* quiet for an interval: whoever writes has finished */
             reload(w, now);
