@@ -1,6 +1,7 @@
 /* The main process of c-icap runs a loop, about once a second, and in it commands that modules have scheduled: tick() is one of them
- * and goes through the phases. Children count their transactions in memory that all share, each in a slot of its own, so that one
- * which dies in the middle is not waited for.
+ * and goes through the phases. c-icap schedules by the wall clock, which may be set back by hours; so tick() asks for a time long ago.
+ * Children count their transactions in memory that all share, each in a slot of its own, so that one which dies in the middle is not
+ * waited for.
  *
  * New connections are kept away by binding the listening sockets to a network interface that does not exist: for the kernel the port
  * is closed, and who asks is refused at once. To shut the sockets down would reset connections that the kernel has accepted and c-icap
@@ -24,12 +25,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COMMAND "sallyport::drain"
 #define START_COMMAND "sallyport::start"
 #define CHILD_COMMAND "sallyport::child"
-#define TICK_S 1
+#define TICK_US (900 * 1000) /* the loop goes round at each signal and command too */
 #define US_PER_MS 1000
 #define US_PER_S 1000000
 #define SETTLE_US US_PER_S /* what the kernel had accepted before has become a transaction by then */
@@ -58,7 +60,9 @@ static struct {
     struct sigaction before; /* c-icap's */
     bool is_announced, is_noticed; /* told_us is in the log; stop.notice is over */
     int64_t closed_us; /* monotonic: when new connections were shut out; 0: they are not */
-    unsigned begun;    /* transactions, when last looked at */
+    int64_t looked_us; /* monotonic: when last looked at */
+    unsigned begun;    /* transactions, then */
+    time_t due;        /* when tick() comes next: 0 and 1 in turn, because what is there for the same time is not taken */
 } drain;
 
 /* --- the children ------------------------------------------------------------------------------------------------------ */
@@ -211,10 +215,14 @@ static bool advance(int64_t told_us)
 static void tick(const char *name, int type, void *unused)
 {
     (void) unused;
-    ci_command_schedule(COMMAND, NULL, TICK_S);
+    drain.due = !drain.due;
+    ci_command_schedule_on(COMMAND, NULL, drain.due);
     take_signal(name, type, NULL);
-    const int64_t told_us = atomic_load(&drain.shared->told_us);
-    if (told_us != 0 && advance(told_us))
+    const int64_t told_us = atomic_load(&drain.shared->told_us), now = sp_clock_mono_us();
+    if (told_us == 0 || now - drain.looked_us < TICK_US)
+        return;
+    drain.looked_us = now;
+    if (advance(told_us))
         drain.before.sa_handler(SIGTERM);
 }
 
@@ -236,7 +244,7 @@ bool drain_set_up(const struct sp_conf *conf, unsigned max_children, const struc
     ci_command_register_action(START_COMMAND, CI_CMD_MONITOR_START, NULL, take_signal);
     ci_command_register_action(COMMAND, CI_CMD_MONITOR_ONDEMAND, NULL, tick);
     ci_command_register_action(CHILD_COMMAND, CI_CMD_CHILD_START, NULL, take_slot);
-    ci_command_schedule(COMMAND, NULL, 0);
+    ci_command_schedule_on(COMMAND, NULL, drain.due);
     return true;
 }
 
