@@ -75,7 +75,7 @@ void sp_txn_free(struct sp_txn **txn_p)
         return;
     if (txn->phase == SP_TXN_BODY || txn->phase == SP_TXN_SCAN) {
         sp_metrics_add(txn->gate->metrics, SP_METRIC_CLIENT_GONE, 1);
-        (void) sp_txn_decide(txn, SP_OUTCOME_GONE, "the ICAP client left before the decision");
+        (void) sp_txn_decide(txn, SP_OUTCOME_GONE, "broken off before the decision: the ICAP client left, or c-icap was stopped");
     }
     if (txn->body_bytes > 0) /* only now all that passed through has passed */
         sp_metrics_add(txn->gate->metrics, txn->start.direction == SP_REQMOD ? SP_METRIC_REQUEST_BYTES : SP_METRIC_RESPONSE_BYTES,

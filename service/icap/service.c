@@ -9,7 +9,7 @@
 
 #include "bridge.h"
 #include "drain.h"
-#include "turn.h"
+#include "scheduling.h"
 
 #include <c_icap/cfg_param.h>
 #include <c_icap/debug.h>
@@ -164,7 +164,7 @@ static int post_init_service(ci_service_xdata_t *xdata, struct ci_server_conf *s
         return CI_ERROR;
     }
     ci_service_set_max_connections(xdata, server->MAX_SERVERS * server->THREADS_PER_CHILD);
-    if (!turn_set_up())
+    if (!scheduling_set_up())
         report(SP_LOG_NOTICE, "batch scheduling is not allowed here: a little slower under full load");
     setenv(SERVED_MARK, "1", 1);
     return CI_OK;
@@ -192,7 +192,7 @@ static void *init_request_data(ci_request_t *req)
     close_if_stopping(req);
     if (!module.watch)
         return NULL;
-    turn_choose(sp_gate_watch_has_long_scans(module.watch));
+    scheduling_choose(sp_gate_watch_has_long_scans(module.watch));
     struct sp_gate *gate = sp_gate_watch_acquire(module.watch);
     refresh_istag(gate); /* before OPTIONS is answered too */
     struct bridge *b = ci_req_type(req) == ICAP_OPTIONS ? NULL : bridge_new(&gate, req);
@@ -309,6 +309,7 @@ static bool take_body(struct bridge *b, const char *bytes, int *n, bool is_eof)
     if (step == SP_STEP_BODY || b->is_replied)
         return true;
     ci_req_unlock_data(b->req); /* decided in mid-body, or held for long enough: the reply starts now */
+    close_if_stopping(b->req);
     return bridge_reply(b, step);
 }
 

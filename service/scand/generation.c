@@ -6,8 +6,8 @@
 
 #include "child.h"
 #include "engine.h"
-#include "gentle.h"
 #include "loader.h"
+#include "priority.h"
 #include "sandbox.h"
 #include "scratch.h"
 #include "slots.h"
@@ -242,7 +242,7 @@ static void lower_long(struct generation *g)
         if (member->is_lowered || since_us == 0 || (since_us > long_us && !is_huge))
             continue;
         member->is_lowered = true;
-        if (!sp_gentle(member->pid, LONG_SCAN_NICE))
+        if (!sp_priority_lower(member->pid, LONG_SCAN_NICE))
             sp_log(g->env->log, SP_LOG_DEBUG, "a long scan goes on at normal priority: %s", strerror(errno));
     }
 }

@@ -6,8 +6,8 @@
 #include "loader.h"
 
 #include "builtin.h"
-#include "gentle.h"
 #include "hugepages.h"
+#include "priority.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,7 +31,7 @@ struct load {
 /* Failures do not matter: then it loads at normal priority. */
 static void become_gentle(const struct sp_log *log)
 {
-    if (!sp_gentle(0, LAST))
+    if (!sp_priority_lower(0, LAST))
         sp_log(log, SP_LOG_DEBUG, "loading at normal priority: %s", strerror(errno));
     if (syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, IOPRIO_IDLE) < 0)
         sp_log(log, SP_LOG_DEBUG, "loading at normal priority of the disk: %s", strerror(errno));

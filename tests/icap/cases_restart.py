@@ -7,65 +7,43 @@ import time
 
 import icap
 import samples
-from common import expect_block, expect_clean, expect_log
+from common import Load, expect_block, expect_clean, expect_log
 from report import await_true, check, equal
 
 HEAD = icap.response_head()
-CONNECTIONS, RESTARTS = 8, 5
+RESTARTS = 5
 START_WAIT = 60  # seconds; nothing here may wait longer
 OPTIONS = {"cache.size": 0, "scan.start_wait": "%ds" % START_WAIT, "scan.queue_timeout": "30s"}
 GONE = {"cache.size": 0, "scan.start_wait": "3s", "scan.queue_timeout": "60s"}
 GONE_SECONDS = 3
 
 
-class Load:
-    """Small bodies, clean and infected in turn, on several connections; each answer is checked."""
+class SmallBodies(Load):
+    """Clean and infected in turn; each answer is checked."""
 
     def __init__(self, stack):
-        self.stack, self.stop, self.faults, self.seconds = stack, threading.Event(), [], []
-        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(CONNECTIONS)]
+        super().__init__(stack, 2 * START_WAIT)
 
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.stop.set()
-        for t in self.threads:
-            t.join(2 * START_WAIT)
-
-    def _run(self, number):
-        try:
-            with self.stack.client(timeout=2 * START_WAIT) as client:
-                n = 0
-                while not self.stop.is_set():
-                    n += 1
-                    body = samples.text(500) + b"%d %d" % (number, n)
-                    reply = client.respmod(HEAD, body)
-                    expect_clean(reply, HEAD, body, False)
-                    self.seconds.append(reply.seconds)
-                    reply = client.respmod(HEAD, samples.infected(900 + n % 50))
-                    expect_block(reply, "infected")
-                    self.seconds.append(reply.seconds)
-        except Exception as fault:
-            self.faults.append("%s: %s" % (type(fault).__name__, fault))
-
-    def await_more(self, n=50):
-        want = len(self.seconds) + n
-        await_true(lambda: self.faults or len(self.seconds) >= want, 120, "%d more transactions" % n)
-        equal(self.faults, [], "transactions that failed")
+    def transact(self, client, connection, n):
+        if n % 2 == 0:
+            reply = client.respmod(HEAD, samples.infected(900 + n % 50))
+            expect_block(reply, "infected")
+            return reply
+        body = samples.text(500) + b"%d %d" % (connection, n)
+        reply = client.respmod(HEAD, body)
+        expect_clean(reply, HEAD, body, False)
+        return reply
 
 
 def restarts(stack):
     counted = stack.counter("scan_retries")
-    with Load(stack) as load:
+    with SmallBodies(stack) as load:
         for _ in range(RESTARTS):
-            load.await_more()
+            load.await_more(50)
             stack.stop_scand()
             time.sleep(0.3)  # as long as there is nobody, everybody waits
             stack.start_scand()
-        load.await_more()
+        load.await_more(50)
     equal(load.faults, [], "transactions that failed")
     longest = max(load.seconds)
     print("# %d transactions over %d restarts, the longest %.2f s" % (len(load.seconds), RESTARTS, longest), flush=True)
@@ -81,15 +59,15 @@ def restart_finishes_what_is_held(stack):
         with stack.client(timeout=2 * START_WAIT) as client:
             answers.append(client.respmod(HEAD, slow))
     asking = threading.Thread(target=ask, daemon=True)
-    with Load(stack) as load:
-        load.await_more()
+    with SmallBodies(stack) as load:
+        load.await_more(50)
         asking.start()
         time.sleep(0.4)
         began = time.monotonic()
         stack.stop_scand()
         stack.start_scand()
         took = time.monotonic() - began
-        load.await_more()
+        load.await_more(50)
         asking.join(START_WAIT)
     equal(load.faults, [], "transactions that failed")
     check(answers, "no answer to the long scan")

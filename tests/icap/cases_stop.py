@@ -9,55 +9,43 @@ import time
 import icap
 import proc
 import samples
-from common import expect_block, expect_clean
+from common import Load, expect_block, expect_clean
 from report import Failure, await_true, check, equal
 
 HEAD, GET = icap.response_head(), icap.request_head()
-CONNECTIONS = 8
 NOTICE, WAIT = 1, 12  # seconds
-OPTIONS = {"stop.notice": "%ds" % NOTICE, "stop.wait": "%ds" % WAIT}
+LIMIT = 400000
+OPTIONS = {"stop.notice": "%ds" % NOTICE, "stop.wait": "%ds" % WAIT, "max_object_size": LIMIT, "outcomes.oversize": "block"}
 AT_ONCE = 25  # c-icap waits for its own threads: 10 s and more
 
 
-class Load:
-    """Bodies of all kinds on kept connections. A client whose connection the server ends makes a new one; when he gets none, he has gone
-    to the next server, so to speak, and that is no fault. Everything else is."""
+class AllKinds(Load):
+    """Bodies of all kinds. A client whose connection the server ends makes a new one; when he gets none, he has gone to the next server,
+    so to speak, and that is no fault. Everything else is. The server ends them all."""
 
     def __init__(self, stack):
-        self.stack, self.faults, self.done, self.closed = stack, [], 0, 0
+        super().__init__(stack, 30)
+        self.closed = 0
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(CONNECTIONS)]
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
 
     def __exit__(self, kind, value, trace):
-        for t in self.threads:
-            t.join(60)
+        if kind is None:
+            self.join()
+        super().__exit__(kind, value, trace)
 
-    def _run(self, number):
-        n = number
-        with self.stack.client(timeout=30) as client:
-            while not self.faults:
-                n += 1
-                try:
-                    if client.sock is None:
-                        client.sock = socket.create_connection((client.host, client.port), 0.5)
-                except OSError:
-                    return
-                try:
-                    reply = self._transact(client, n)
-                except Exception as fault:
-                    self.faults.append("%s: %s" % (type(fault).__name__, fault))
-                    return
-                with self.lock:
-                    self.done += 1
-                    self.closed += reply.closes
+    def transact(self, client, connection, n):
+        try:
+            if client.sock is None:
+                client.sock = socket.create_connection((client.host, client.port), 0.5)
+        except OSError:
+            return None
+        reply = self._ask(client, connection + n)
+        with self.lock:
+            self.closed += reply.closes
+        return reply
 
     @staticmethod
-    def _transact(client, n):
+    def _ask(client, n):
         body = samples.text((700, 150000)[n % 2]) + b"%d" % n
         if n % 4 == 0:
             reply = client.respmod(HEAD, samples.infected(900 + n % 50))
@@ -72,11 +60,6 @@ class Load:
             reply = client.respmod(HEAD, body)
             expect_clean(reply, HEAD, body, False)
         return reply
-
-    def await_more(self, n=100):
-        want = self.done + n
-        await_true(lambda: self.faults or self.done >= want, 60, "%d more transactions" % n)
-        equal(self.faults, [], "transactions that failed")
 
 
 def tell(stack, sig=signal.SIGTERM):
@@ -107,14 +90,14 @@ def health(stack, argument="?health"):
 def under_load(stack):
     for _ in range(3):
         offset = len(stack.cicap.server_log())
-        with Load(stack) as load:
-            load.await_more()
+        with AllKinds(stack) as load:
+            load.await_more(100)
             began = tell(stack)
             took = await_end(stack, began, NOTICE + WAIT + AT_ONCE)
         equal(load.faults, [], "transactions that failed")
-        check(load.closed >= CONNECTIONS, "%d replies ended their connection", load.closed)
+        check(load.closed >= load.CONNECTIONS, "%d replies ended their connection", load.closed)
         check("nothing is under way any more" in stack.cicap.server_log()[offset:], "the log says %s", stack.cicap.server_log()[offset:])
-        print("# %d transactions, none lost; stopped in %.1f s" % (load.done, took), flush=True)
+        print("# %d transactions, none lost; stopped in %.1f s" % (len(load.seconds), took), flush=True)
         stack.start_cicap()
         equal(health(stack).status, 200, "health after a new start")
     with stack.client() as client:
@@ -168,6 +151,28 @@ def slow_client(stack):
     stack.start_cicap()
 
 
+def mid_body(stack):
+    """A reply that begins while its body still comes ends the connection too, though the transaction began before the stop."""
+    go_on, replies = threading.Event(), []
+    body = samples.text(2 * LIMIT)
+
+    def send():
+        with stack.client(timeout=30) as client:
+            replies.append(client.respmod(HEAD, [body[:100], lambda reply: go_on.is_set(), body[100:]]))
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
+    time.sleep(0.5)
+    began = tell(stack)
+    await_true(lambda: health(stack).status == 500, 2, "health to fail")
+    go_on.set()
+    sending.join(30)
+    check(replies, "no reply")
+    expect_block(replies[0], "oversize")
+    equal(replies[0].closes, True, "a reply in mid-body ends its connection")
+    await_end(stack, began, NOTICE + WAIT + AT_ONCE)
+    stack.start_cicap()
+
+
 def too_slow(stack):
     """Who never goes on is broken off after stop.wait, and the log tells of it."""
     offset = len(stack.cicap.server_log())
@@ -180,6 +185,7 @@ def too_slow(stack):
     check(took >= WAIT - 0.1, "it stopped after %.1f s", took)
     said = stack.cicap.server_log()[offset:]
     check("stopping after stop.wait with 1 transaction under way" in said, "the log says %s", said)
+    stack.await_log(outcome="gone", action="none", bytes=5, reason=lambda reason: "c-icap was stopped" in reason)
     stack.start_cicap()
 
 
@@ -223,5 +229,6 @@ def killed_child(stack):
 
 def cases(stack):
     return [("stop: under load nothing is lost", under_load, stack), ("stop: a slow client is waited for", slow_client, stack),
-            ("stop: but not for ever", too_slow, stack), ("stop: silent connections are not waited for", silent_connection, stack),
-            ("stop: a second signal", twice, stack), ("stop: a child that died", killed_child, stack)]
+            ("stop: a reply in mid-body", mid_body, stack), ("stop: but not for ever", too_slow, stack),
+            ("stop: silent connections are not waited for", silent_connection, stack), ("stop: a second signal", twice, stack),
+            ("stop: a child that died", killed_child, stack)]

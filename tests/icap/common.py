@@ -3,12 +3,60 @@
 import html
 import json
 import re
+import threading
 
 from icap import head_fields, without_via
-from report import check, equal
+from report import await_true, check, equal
 
 CLIENT_FIELDS = ("X-Client-IP: 192.0.2.7", "X-Client-Username: alice")
 ID = re.compile(r"[0-9A-Za-z._-]{8,31}")
+
+
+class Load:
+    """Clients on kept connections, each in a thread, until the end of the block or the first fault. What they do is transact(); what
+    goes wrong in it is in faults, and self.seconds has how long each took."""
+
+    CONNECTIONS = 8
+
+    def __init__(self, stack, timeout):
+        self.stack, self.timeout = stack, timeout
+        self.stop, self.faults, self.seconds = threading.Event(), [], []
+        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(self.CONNECTIONS)]
+
+    def transact(self, client, connection, n):
+        """The n-th of this connection; returns the reply, which has been checked, or None if the client is to end."""
+        raise NotImplementedError
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.stop.set()
+        self.join()
+
+    def join(self):
+        for t in self.threads:
+            t.join(self.timeout)
+
+    def _run(self, connection):
+        n = 0
+        try:
+            with self.stack.client(timeout=self.timeout) as client:
+                while not self.stop.is_set() and not self.faults:
+                    n += 1
+                    reply = self.transact(client, connection, n)
+                    if reply is None:
+                        return
+                    self.seconds.append(reply.seconds)
+        except Exception as fault:
+            self.faults.append("%s: %s" % (type(fault).__name__, fault))
+
+    def await_more(self, n):
+        want = len(self.seconds) + n
+        await_true(lambda: self.faults or len(self.seconds) >= want, 120, "%d more transactions" % n)
+        equal(self.faults, [], "transactions that failed")
 
 
 def expect_clean(reply, head, body, may_204):

@@ -1,7 +1,7 @@
 /* Batch scheduling never pushes anybody aside. Both ways are open to a process without privileges. */
 #include "config.h"
 
-#include "turn.h"
+#include "scheduling.h"
 
 #include <sched.h>
 
@@ -13,12 +13,12 @@ static bool set_policy(int policy)
     return sched_setscheduler(0, policy, &none) == 0;
 }
 
-bool turn_set_up(void)
+bool scheduling_set_up(void)
 {
     return set_policy(SCHED_BATCH);
 }
 
-void turn_choose(bool has_long_scans)
+void scheduling_choose(bool has_long_scans)
 {
     if (has_long_scans == is_eager)
         return;

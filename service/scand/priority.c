@@ -3,11 +3,11 @@
  * percentile of small objects.
  *
  * Not the idle class, which would give way best: the kernel takes a processor that has only such work for a free one, and puts there what
- * wakes up; but what c-icap's threads are (icap/turn.c) does not push it aside. Measured, one connection and a load beside it on the
+ * wakes up; but what c-icap's threads are (icap/scheduling.c) does not push it aside. Measured, one connection and a load beside it on the
  * other processor: six times the 99th percentile without a load, and with this no difference. */
 #include "config.h"
 
-#include "gentle.h"
+#include "priority.h"
 
 #include <sched.h>
 #include <stdint.h>
@@ -26,8 +26,8 @@ struct scheduling {
     uint64_t slice_ns, deadline_ns, period_ns;
 };
 
-bool sp_gentle(pid_t pid, int nice)
+bool sp_priority_lower(pid_t pid, int nice)
 {
-    const struct scheduling gentle = { .size = sizeof(gentle), .policy = SCHED_OTHER, .nice = nice, .slice_ns = SLICE_NS };
-    return syscall(SYS_sched_setattr, pid, &gentle, 0) == 0 || setpriority(PRIO_PROCESS, (id_t) pid, nice) == 0;
+    const struct scheduling low = { .size = sizeof(low), .policy = SCHED_OTHER, .nice = nice, .slice_ns = SLICE_NS };
+    return syscall(SYS_sched_setattr, pid, &low, 0) == 0 || setpriority(PRIO_PROCESS, (id_t) pid, nice) == 0;
 }
